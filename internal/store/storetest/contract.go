@@ -19,7 +19,11 @@ import (
 // commit is durable. A row that isn't there is verify.ErrNotFound; a guarded
 // write that changed no row is verify.ErrConflict, and then nothing has changed.
 // Times are kept to the microsecond and come back in UTC; a zero time, an
-// invalid address and a zero digest come back as they went in.
+// invalid address and a zero digest come back as they went in; nil and empty
+// slices are the same.
+//
+// A call whose context ends while it waits either has run whole or has not run
+// at all; its error does not tell which.
 type Store interface {
 	// NextNode hands out the next process number: each call another, modulo verify.Nodes.
 	NextNode(ctx context.Context) (verify.Node, error)
@@ -28,7 +32,7 @@ type Store interface {
 	// Close ends after what is under way; a second Close does nothing.
 	Close() error
 
-	// CreateClient fails with verify.ErrConflict where the user name is taken.
+	// CreateClient fails with verify.ErrConflict where the user name or the ID is taken.
 	CreateClient(ctx context.Context, c tenant.Client) error
 	// UpdateClient writes everything but ID, Username and CreatedAt.
 	UpdateClient(ctx context.Context, c tenant.Client) error
@@ -37,9 +41,11 @@ type Store interface {
 	// Clients are all, by user name.
 	Clients(ctx context.Context) ([]tenant.Client, error)
 
+	// CreateToken fails with verify.ErrConflict where the ID is taken.
 	CreateToken(ctx context.Context, t tenant.AccessToken) error
 	Token(ctx context.Context, id int64) (tenant.AccessToken, error)
-	// RevokeToken keeps the first time of revocation; RevokeTokens revokes all of a client's.
+	// RevokeToken keeps the first time of revocation; RevokeTokens revokes all of a
+	// client's in the same way, and having none is no error.
 	RevokeToken(ctx context.Context, id int64, at time.Time) error
 	RevokeTokens(ctx context.Context, client verify.ClientID, at time.Time) error
 
@@ -48,6 +54,8 @@ type Store interface {
 	// was used at most verify.IdempotencyTime before v.CreatedAt, it writes
 	// nothing and returns the first's handle with replay true, or
 	// verify.ErrKeyReused where the body differs. An older use is replaced.
+	// v.Track is not written: a verification starts pending and queued. An ID that
+	// is taken is verify.ErrConflict.
 	Create(ctx context.Context, v verify.Verification, lease verify.Lease, idem *verify.Idempotency) (h verify.Handle, replay bool, err error)
 	// Verification reads all of a verification, its track included.
 	Verification(ctx context.Context, id verify.ID) (verify.Verification, error)
@@ -66,19 +74,22 @@ type Store interface {
 	Complete(ctx context.Context, id verify.ID, outcome verify.Outcome) error
 
 	// BeginAttempt writes down that attempt a.N is about to leave. Guarded: the
-	// message is queued, leased to node, and a.N is one more than the attempts
-	// begun so far.
+	// message is queued, leased to node until after a.At, and a.N is one more than
+	// the attempts begun so far.
 	BeginAttempt(ctx context.Context, node verify.Node, a verify.Attempt) error
 	// EndAttempt writes what became of an open attempt and moves the delivery by
 	// its event, if it may move. With AttemptRetry the message is due at RetryAt
-	// for any node; otherwise it is never due again. An attempt that is not open is
+	// for any node, where it is still queued; otherwise it is never due again. An
+	// attempt of a message that is there which was not begun, or has ended, is
 	// verify.ErrConflict.
 	EndAttempt(ctx context.Context, end verify.AttemptEnd) error
 	// ClaimDue leases at most limit queued messages to lease.Node that are due at
 	// now: released, retried, or left by a node whose lease ran out. It returns
 	// those still to be sent. A message found with an open attempt is moved by
 	// verify.Lose (nobody knows whether it was sent), one whose link has expired by
-	// verify.Fail; neither is returned.
+	// verify.Fail; neither is returned. Both count against limit, and a lost
+	// attempt stays open: its node may yet tell how it ended. A moment at which a
+	// lease ends, a retry falls due or a link expires belongs to what follows it.
 	ClaimDue(ctx context.Context, now time.Time, lease verify.Lease, limit int) ([]verify.Message, error)
 	// ReleaseLeases makes the node's queued messages without an open attempt due
 	// at once, for any node.
@@ -86,9 +97,19 @@ type Store interface {
 	// RecordReceipt moves the delivery by a receipt's event; changed is false where
 	// it moves nothing. A message whose receipt overtook its answer leaves the queue.
 	RecordReceipt(ctx context.Context, id verify.ID, event verify.DeliveryEvent, code string, at time.Time) (changed bool, err error)
-	// Attempts are a message's attempts in order.
+	// Attempts are a message's attempts in order; none is no error.
 	Attempts(ctx context.Context, id verify.ID) ([]verify.AttemptRecord, error)
 	// Backlog is how many messages are queued and when the oldest was created
 	// (zero where none is).
 	Backlog(ctx context.Context) (depth int, oldest time.Time, err error)
+}
+
+// Preloader is what a store offers beside the contract so that a measurement can
+// start from a database that has seen use.
+type Preloader interface {
+	// Preload writes n old verifications of the client, fast and in several
+	// transactions: the ID of number i (1 to n) is verify.IDAt(before minus i
+	// milliseconds). Each was delivered at its first attempt, tapped and completed
+	// with a match; none is queued. IDs that are taken are verify.ErrConflict.
+	Preload(ctx context.Context, n int, client verify.ClientID, before time.Time) error
 }

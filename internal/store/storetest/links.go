@@ -1,0 +1,133 @@
+package storetest
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"holdfast/internal/secret"
+	"holdfast/internal/verify"
+)
+
+// step is a write to one verification.
+type step func(s Store, t failer, id verify.ID) error
+
+// linkWrites are all writes to a link, at a moment when each is in time.
+var linkWrites = map[string]step{
+	"Consume": func(s Store, t failer, id verify.ID) error { return s.Consume(t.Context(), id, click(id)) },
+	"Deny":    func(s Store, t failer, id verify.ID) error { return s.Deny(t.Context(), id, start.Add(time.Second)) },
+	"ClaimAnswer": func(s Store, t failer, id verify.ID) error {
+		return s.ClaimAnswer(t.Context(), id, start.Add(2*time.Second))
+	},
+	"ReleaseAnswer": func(s Store, t failer, id verify.ID) error { return s.ReleaseAnswer(t.Context(), id) },
+	"Complete":      func(s Store, t failer, id verify.ID) error { return s.Complete(t.Context(), id, outcome(id)) },
+}
+
+func click(id verify.ID) verify.Click {
+	return verify.Click{
+		At: start.Add(time.Second), Addr: netip.MustParseAddr("198.51.100.7"),
+		Browser: digest(int64(id), "browser"), Carrier: "north", IPMatch: true,
+	}
+}
+
+func outcome(id verify.ID) verify.Outcome {
+	return verify.Outcome{
+		At: start.Add(3 * time.Second), Match: verify.MatchFalse, VFP: digest(int64(id), "vfp"),
+		Reasons: []verify.Reason{verify.ReasonCarrierError, verify.ReasonWiFi},
+	}
+}
+
+// linkStates are the states that a link can be in, with the writes that lead there.
+var linkStates = map[string][]string{
+	"pending":                      {},
+	"consumed":                     {"Consume"},
+	"consumed, claimed":            {"Consume", "ClaimAnswer"},
+	"consumed, released":           {"Consume", "ClaimAnswer", "ReleaseAnswer"},
+	"completed":                    {"Consume", "Complete"},
+	"completed after its answer":   {"Consume", "ClaimAnswer", "Complete"},
+	"completed after two releases": {"Consume", "ClaimAnswer", "ReleaseAnswer", "ClaimAnswer", "ReleaseAnswer", "Complete"},
+	"denied":                       {"Deny"},
+}
+
+// testLinkGuards tries every write in every state; the model, which asks verify,
+// knows which may happen.
+func testLinkGuards(t *testing.T, w *world) {
+	for _, state := range slices.Sorted(maps.Keys(linkStates)) {
+		for _, name := range slices.Sorted(maps.Keys(linkWrites)) {
+			id, neighbour := w.create(t), w.create(t)
+			for _, before := range linkStates[state] {
+				w.do(t, before, func(s Store) error { return linkWrites[before](s, t, id) })
+			}
+			w.do(t, name+" when "+state, func(s Store) error { return linkWrites[name](s, t, id) })
+			w.check(t, id)
+			w.check(t, neighbour)
+		}
+	}
+}
+
+// testLinkTimes tries the moments at which a guard turns.
+func testLinkTimes(t *testing.T, w *world) {
+	const tick = time.Microsecond
+	clicked := start.Add(time.Second)
+	consume := func(at time.Time) step {
+		return func(s Store, t failer, id verify.ID) error { return s.Consume(t.Context(), id, verify.Click{At: at}) }
+	}
+	deny := func(at time.Time) step {
+		return func(s Store, t failer, id verify.ID) error { return s.Deny(t.Context(), id, at) }
+	}
+	claim := func(at time.Time) step {
+		return func(s Store, t failer, id verify.ID) error { return s.ClaimAnswer(t.Context(), id, at) }
+	}
+	complete := func(at time.Time) step {
+		return func(s Store, t failer, id verify.ID) error {
+			return s.Complete(t.Context(), id, verify.Outcome{At: at})
+		}
+	}
+	for name, steps := range map[string][]step{
+		"consumed at the last moment":      {consume(start.Add(linkLife - tick))},
+		"consumed too late":                {consume(start.Add(linkLife))},
+		"consumed much too late":           {consume(start.Add(24 * time.Hour))},
+		"denied at the last moment":        {deny(start.Add(linkLife - tick))},
+		"denied too late":                  {deny(start.Add(linkLife))},
+		"claimed at the last moment":       {consume(clicked), claim(clicked.Add(verify.AnswerTime - tick))},
+		"claimed too late":                 {consume(clicked), claim(clicked.Add(verify.AnswerTime))},
+		"completed long after the link":    {consume(clicked), complete(start.Add(24 * time.Hour))},
+		"claimed after the link's expiry":  {consume(start.Add(linkLife - tick)), claim(start.Add(linkLife + time.Minute))},
+		"consumed in another zone":         {consume(clicked.In(time.FixedZone("away", 7200)))},
+		"consumed in a fraction of a tick": {consume(clicked.Add(999 * time.Nanosecond))},
+	} {
+		id := w.create(t)
+		for _, do := range steps {
+			w.do(t, name, func(s Store) error { return do(s, t, id) })
+		}
+		w.check(t, id)
+	}
+}
+
+// testTrackFields writes each field of a track, zero and not.
+func testTrackFields(t *testing.T, w *world) {
+	clicks := []verify.Click{
+		{At: start},
+		{At: start, Addr: netip.MustParseAddr("2001:db8:1:2::3")},
+		{At: start, Addr: netip.MustParseAddr("255.255.255.255"), Browser: digest(1, "b"), Carrier: "Nörd"},
+		{At: start, IPMatch: true},
+	}
+	outcomes := []verify.Outcome{
+		{At: start.Add(time.Second)},
+		{At: start.Add(time.Second), Match: verify.MatchTrue, VFP: digest(2, "vfp")},
+		{At: start.Add(time.Second), Match: verify.MatchFalse, VFP: secret.Digest{}, Reasons: []verify.Reason{}},
+		{At: start.Add(time.Second), Reasons: []verify.Reason{verify.ReasonWiFi}},
+		{At: start.Add(time.Second), Reasons: []verify.Reason{verify.ReasonCarrierConsent, verify.ReasonWiFi, verify.ReasonIPMismatch}},
+	}
+	for _, c := range clicks {
+		for _, o := range outcomes {
+			id := w.create(t)
+			w.do(t, "Consume", func(s Store) error { return s.Consume(t.Context(), id, c) })
+			w.check(t, id)
+			w.do(t, "Complete", func(s Store) error { return s.Complete(t.Context(), id, o) })
+			w.check(t, id)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"holdfast/internal/tenant"
+	"holdfast/internal/verify"
+)
+
+// testNode guards against two processes that mint the same IDs.
+func testNode(t *testing.T, w *world) {
+	seen := map[verify.Node]bool{}
+	type result struct {
+		node verify.Node
+		err  error
+	}
+	for _, r := range together(16, func(int) result {
+		node, err := w.NextNode(t.Context())
+		return result{node, err}
+	}) {
+		must(t, r.err)
+		if r.node < 0 || r.node >= verify.Nodes || seen[r.node] {
+			t.Fatalf("node %d is out of range or was handed out twice", r.node)
+		}
+		seen[r.node] = true
+	}
+	for range verify.Nodes { // round again
+		node, err := w.NextNode(t.Context())
+		must(t, err)
+		if node < 0 || node >= verify.Nodes {
+			t.Fatalf("node %d is out of range", node)
+		}
+	}
+}
+
+func testClose(t *testing.T, w *world) {
+	must(t, w.Ping(t.Context()))
+	must(t, w.Close())
+	must(t, w.Close())
+	if w.Ping(t.Context()) == nil {
+		t.Error("Ping succeeds after Close")
+	}
+	if w.CreateClient(t.Context(), tenant.Client{ID: 1, Username: "late"}) == nil {
+		t.Error("a write succeeds after Close")
+	}
+	if _, err := w.Client(t.Context(), w.client); err == nil {
+		t.Error("a read succeeds after Close")
+	}
+}
+
+// fullClient has every field set.
+func fullClient() tenant.Client {
+	return tenant.Client{
+		ID: 1 << 40, Username: "zoë", PasswordHash: "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA", Business: "Zoë & Co 🏦",
+		Settings: tenant.Settings{
+			Targets: []string{"https://a.example.com", "https://b.example.com:8443"}, LinkMinutes: 60, ResultMinutes: 1440,
+			MaxSegments: 10, AutoSubmit: true, ShowDeviceIP: true, Policy: verify.Policy{AcceptIPMatch: true},
+		},
+		Disabled: true, CreatedAt: start.In(time.FixedZone("away", 3600)).Add(789 * time.Nanosecond),
+	}
+}
+
+func testClients(t *testing.T, w *world) {
+	full := fullClient()
+	must(t, w.CreateClient(t.Context(), full))
+	full.CreatedAt = kept(full.CreatedAt)
+	acme := tenant.Client{ID: w.client, Username: "acme", CreatedAt: start}
+	read := func(want tenant.Client) {
+		t.Helper()
+		got, err := w.Client(t.Context(), want.ID)
+		must(t, err)
+		same(t, "Client", got, want)
+		got, err = w.ClientByUsername(t.Context(), want.Username)
+		must(t, err)
+		same(t, "ClientByUsername", got, want)
+	}
+	read(full)
+	read(acme)
+
+	for _, taken := range []tenant.Client{{ID: 3, Username: full.Username}, {ID: full.ID, Username: "other"}} {
+		wantError(t, "CreateClient", w.CreateClient(t.Context(), taken), verify.ErrConflict)
+	}
+	read(full)
+
+	changed := tenant.Client{
+		ID: full.ID, Username: "not written", PasswordHash: "other", Business: "Other",
+		Settings: tenant.Settings{LinkMinutes: 1}, CreatedAt: start.Add(time.Hour),
+	}
+	must(t, w.UpdateClient(t.Context(), changed))
+	changed.Username, changed.CreatedAt = full.Username, full.CreatedAt
+	read(changed)
+	read(acme)
+
+	third := tenant.Client{ID: 2, Username: "beta", CreatedAt: start}
+	must(t, w.CreateClient(t.Context(), third))
+	all, err := w.Clients(t.Context())
+	must(t, err)
+	same(t, "Clients", all, []tenant.Client{acme, third, changed})
+}
+
+func testTokens(t *testing.T, w *world) {
+	other := tenant.Client{ID: 77, Username: "other", CreatedAt: start}
+	must(t, w.CreateClient(t.Context(), other))
+	token := func(id int64, client verify.ClientID) tenant.AccessToken {
+		return tenant.AccessToken{ID: id, Digest: digest(id, "access"), ClientID: client, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
+	}
+	read := func(want tenant.AccessToken) {
+		t.Helper()
+		got, err := w.Token(t.Context(), want.ID)
+		must(t, err)
+		same(t, "Token", got, want)
+	}
+	one, two, three, foreign := token(1, w.client), token(2, w.client), token(1<<62, w.client), token(4, other.ID)
+	three.Digest, three.RevokedAt = [32]byte{}, start.Add(time.Microsecond)
+	for _, tok := range []tenant.AccessToken{one, two, three, foreign} {
+		must(t, w.CreateToken(t.Context(), tok))
+		read(tok)
+	}
+	wantError(t, "CreateToken", w.CreateToken(t.Context(), token(1, other.ID)), verify.ErrConflict)
+	read(one)
+
+	one.RevokedAt = start.Add(time.Minute)
+	must(t, w.RevokeToken(t.Context(), one.ID, one.RevokedAt))
+	must(t, w.RevokeToken(t.Context(), one.ID, start.Add(2*time.Minute)))
+	read(one)
+	read(two)
+
+	two.RevokedAt = start.Add(3 * time.Minute)
+	must(t, w.RevokeTokens(t.Context(), w.client, two.RevokedAt))
+	for _, tok := range []tenant.AccessToken{one, two, three, foreign} {
+		read(tok)
+	}
+	must(t, w.RevokeTokens(t.Context(), 12345, start))
+}
