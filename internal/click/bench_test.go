@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"holdfast/internal/click"
-	"holdfast/internal/flow"
 )
 
 // BenchmarkLinkPage is the dearest page: a node must make thousands a second.
