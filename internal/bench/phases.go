@@ -1,0 +1,237 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Compared is one step of ours beside the same request to the bare server.
+type Compared struct {
+	Ours, Bare Step
+	Ratio      float64 // of the rates, over all slices
+	Low, High  float64 // the lowest and the highest ratio of a pair of slices
+}
+
+// Handed is Send Link with its texts handed over.
+type Handed struct {
+	Accepted   Step
+	HandedOver float64       // texts at the sink, a second
+	Backlog    int64         // accepted and not yet at the sink when the load ended
+	Drain      time.Duration // how long the sink then took to have them
+	Lost       int64         // never came
+	CPU        time.Duration // of the server, for each link
+}
+
+// Rate is the lower of what was accepted and what was handed over.
+func (h *Handed) Rate() float64 { return min(h.Accepted.Rate, h.HandedOver) }
+
+// Round is what is measured before and after the store is filled.
+type Round struct {
+	Send    Compared
+	Handed  Handed
+	Confirm Compared
+}
+
+func (r *runner) round(ctx context.Context, suffix string) (*Round, error) {
+	var round Round
+	var err error
+	r.Sink.deliverTo(r.toStock)
+	defer r.Sink.deliverTo(nil)
+	for _, phase := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"send", func(ctx context.Context) error { round.Send, err = r.sending(ctx); return err }},
+		{"handed", func(ctx context.Context) error { round.Handed, err = r.handing(ctx); return err }},
+		{"stock", r.stockUp},
+		{"confirm", func(ctx context.Context) error { round.Confirm, err = r.confirming(ctx); return err }},
+	} {
+		if err := r.phase(ctx, phase.name+suffix, phase.run); err != nil {
+			return nil, err
+		}
+	}
+	return &round, nil
+}
+
+func (r *runner) phase(ctx context.Context, name string, run func(context.Context) error) error {
+	r.say("phase %s", name)
+	stop, err := r.profile(name)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := run(ctx); err != nil {
+		return fmt.Errorf("phase %s: %w", name, err)
+	}
+	return ctx.Err()
+}
+
+// pairs is how many times a phase alternates between the servers: slices of a
+// second, but never fewer than three of each.
+func (r *runner) pairs() (n int, slice time.Duration) {
+	n = max(3, int(r.Duration/time.Second))
+	return n, r.Duration / time.Duration(n)
+}
+
+// against alternates slices of ours and of the bare server, each first in turn,
+// after one of each for warming up. The shorter ours, when it runs out of work,
+// counts by its own time.
+func (r *runner) against(ctx context.Context, s step, pid int, ours, bare func(*lane) bool) Compared {
+	n, slice := r.pairs()
+	var us, them measure
+	warmUs, warmThem := r.measured(ctx, nil, pid, slice, ours), r.measured(ctx, nil, r.Bare.PID, slice, bare)
+	us.keepErrors(&warmUs)
+	them.keepErrors(&warmThem)
+	var ratios []float64
+	for i := range n {
+		var a, b measure
+		if i%2 == 0 {
+			b = r.measured(ctx, &them, r.Bare.PID, slice, bare)
+			a = r.measured(ctx, &us, pid, slice, ours)
+		} else {
+			a = r.measured(ctx, &us, pid, slice, ours)
+			b = r.measured(ctx, &them, r.Bare.PID, slice, bare)
+		}
+		if rate := b.rate(s); rate > 0 && a.rate(s) > 0 {
+			ratios = append(ratios, a.rate(s)/rate)
+		}
+	}
+	c := Compared{Ours: us.step(s), Bare: them.step(s)}
+	if c.Bare.Rate > 0 && len(ratios) > 0 {
+		c.Ratio, c.Low, c.High = c.Ours.Rate/c.Bare.Rate, slices.Min(ratios), slices.Max(ratios)
+	}
+	return c
+}
+
+// sending is Send Link with delivery off.
+func (r *runner) sending(ctx context.Context) (Compared, error) {
+	return r.against(ctx, sendStep, r.Silent.PID,
+		func(l *lane) bool { l.ask(l.silent, l.quiet, l.number(), time.Now()); return true },
+		func(l *lane) bool { l.ask(l.bare, l.loud, l.number(), time.Now()); return true },
+	), ctx.Err()
+}
+
+// link asks for a link that the sink will take.
+func (l *lane) link() bool { l.ask(l.ours, l.loud, l.number(), time.Now()); return true }
+
+func (r *runner) accepted() (n int64) {
+	for _, l := range r.lanes {
+		n += l.accepted
+	}
+	return n
+}
+
+// handing is Send Link with its texts handed over: what counts is the lower of
+// accepted and handed over while the load lasts, so a growing backlog is no gain.
+func (r *runner) handing(ctx context.Context) (Handed, error) {
+	missing := r.accepted() - r.Sink.Taken()
+	_, slice := r.pairs()
+	var m measure
+	warm := r.measured(ctx, nil, r.Server.PID, slice, (*lane).link)
+	m.keepErrors(&warm)
+
+	before := r.Sink.Taken()
+	r.measured(ctx, &m, r.Server.PID, r.Duration, (*lane).link)
+	taken := r.Sink.Taken()
+	h := Handed{
+		Accepted:   m.step(sendStep),
+		HandedOver: float64(taken-before) / m.took.Seconds(),
+		Backlog:    max(0, r.accepted()-missing-taken),
+	}
+	h.CPU = h.Accepted.CPU
+	start := time.Now()
+	r.Sink.drained(ctx, r.accepted()-missing)
+	h.Drain = time.Since(start)
+	h.Lost = max(0, r.accepted()-missing-r.Sink.Taken())
+	return h, ctx.Err()
+}
+
+// stockUp asks for as many links as the confirmations will take, by a guess that
+// is rather too high; they end early where it was too low.
+func (r *runner) stockUp(ctx context.Context) error {
+	n, slice := r.pairs()
+	bare := r.measured(ctx, nil, r.Bare.PID, slice, r.clickBare)
+	want := int(bare.rate(confirmStep) * 0.6 * (slice * time.Duration(n+1)).Seconds())
+	want = min(max(want, 16*r.Clients), maxStock)
+	start := time.Now()
+	for r.stocked() < want && ctx.Err() == nil {
+		had := r.stocked()
+		one := r.measured(ctx, nil, r.Server.PID, slice, (*lane).link)
+		r.Sink.drained(ctx, r.accepted())
+		if r.stocked() == had {
+			return fmt.Errorf("no links arrive: %w", one.tally.cause[sendStep])
+		}
+	}
+	r.say("  %d fresh links after %.0fs", r.stocked(), time.Since(start).Seconds())
+	return nil
+}
+
+func (r *runner) clickBare(l *lane) bool {
+	l.click(l.bare, [tokenSize]byte([]byte(placeholder)))
+	return true
+}
+
+// confirming is the page's POST.
+func (r *runner) confirming(ctx context.Context) (Compared, error) {
+	return r.against(ctx, confirmStep, r.Server.PID,
+		func(l *lane) bool {
+			fresh, ok := r.take()
+			if ok {
+				l.click(l.ours, fresh.token)
+			}
+			return ok
+		}, r.clickBare), ctx.Err()
+}
+
+// journeys are whole ones, each lane with a number of its own.
+func (r *runner) journeys(ctx context.Context) (*Journeys, error) {
+	var found Journeys
+	r.Sink.deliverTo(r.toLanes)
+	defer r.Sink.deliverTo(nil)
+	own := make(map[*lane]int, len(r.lanes))
+	for n, l := range r.lanes {
+		own[l] = n
+	}
+	err := r.phase(ctx, "journeys", func(ctx context.Context) error {
+		op := func(l *lane) bool { return l.journey(own[l]) }
+		_, slice := r.pairs()
+		var m measure
+		warm := r.measured(ctx, nil, r.Server.PID, slice, op)
+		m.keepErrors(&warm)
+		r.measured(ctx, &m, r.Server.PID, r.Duration, op)
+		for s := range steps {
+			found.Steps = append(found.Steps, m.step(s))
+		}
+		found.Rate = m.rate(resultStep)
+		if n := m.tally.hist[resultStep].Count(); n > 0 {
+			found.CPU = m.cpu / time.Duration(n)
+		}
+		return nil
+	})
+	return &found, err
+}
+
+// keepErrors counts the errors of a slice whose rates don't count.
+func (m *measure) keepErrors(o *measure) {
+	for s := range o.tally.errors {
+		m.tally.errors[s] += o.tally.errors[s]
+		if m.tally.cause[s] == nil {
+			m.tally.cause[s] = o.tally.cause[s]
+		}
+	}
+}
+
+// step sums up what was measured of s.
+func (m *measure) step(s step) Step {
+	h := &m.tally.hist[s]
+	one := Step{
+		Name: stepNames[s], Rate: m.rate(s), P50: h.Quantile(0.50), P99: h.Quantile(0.99), Max: h.max,
+		Count: h.Count(), Errors: m.tally.errors[s], Cause: m.tally.cause[s],
+	}
+	if h.Count() > 0 {
+		one.CPU = m.cpu / time.Duration(h.Count())
+	}
+	return one
+}
