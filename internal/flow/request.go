@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"holdfast/internal/guard"
@@ -32,6 +33,9 @@ type SendLink struct {
 	SourceIP       string // "" where none was given
 	CustomSMS      *string
 	IdempotencyKey string // "" where none was given
+	// Bad are fields that the transport could not read. With any, nothing is
+	// written; they are reported together with what is wrong with the others.
+	Bad []verify.Field
 }
 
 // Request is the first step: it checks the whole request, writes the
@@ -74,9 +78,9 @@ func (f *Flow) Request(ctx context.Context, client tenant.Client, in SendLink) (
 
 // verification checks every field and builds the row, without its link.
 func (f *Flow) verification(client tenant.Client, in SendLink) (verify.Verification, error) {
-	var bad []verify.Field
+	bad := slices.Clone(in.Bad)
 	refuse := func(name, reason string) {
-		if reason != "" {
+		if reason != "" && !slices.ContainsFunc(bad, func(f verify.Field) bool { return f.Name == name }) {
 			bad = append(bad, verify.Field{Name: name, Reason: reason})
 		}
 	}
@@ -85,6 +89,9 @@ func (f *Flow) verification(client tenant.Client, in SendLink) (verify.Verificat
 	var wrong *phone.Error
 	if errors.As(err, &wrong) {
 		refuse(wrong.Field, wrong.Reason)
+		if wrong.Field == "countryCode" {
+			refuse("mobileNumber", wrongInEitherPlan(in.MobileNumber))
+		}
 	}
 	source, reason := sourceAddr(in.SourceIP)
 	refuse("sourceIp", reason)
@@ -116,6 +123,18 @@ func (f *Flow) verification(client tenant.Client, in SendLink) (verify.Verificat
 
 // now is the clock at the precision that stores keep.
 func (f *Flow) now() time.Time { return f.Now().UTC().Truncate(time.Microsecond) }
+
+// wrongInEitherPlan judges a number whose country can't be told, so that it is
+// reported together with the country.
+func wrongInEitherPlan(number string) string {
+	_, inUS := phone.Parse(number, phone.US)
+	_, inCA := phone.Parse(number, phone.CA)
+	var wrong *phone.Error
+	if inCA != nil && errors.As(inUS, &wrong) {
+		return wrong.Reason
+	}
+	return ""
+}
 
 func sourceAddr(text string) (addr netip.Addr, wrong string) {
 	if text == "" {
