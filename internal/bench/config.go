@@ -17,13 +17,17 @@ type Server struct {
 // Config says what is measured and for how long.
 type Config struct {
 	// Server is ours, its gateway posting to Sink and its carrier the pretend one.
-	// Silent is ours with delivery off. Bare serves Bare. All are required.
-	Server, Silent, Bare Server
+	// Bare serves Bare. Both are required.
+	Server, Bare Server
+	// Host is the host of Server's public URL, whose TLS the load plays the proxy
+	// for; "" means the address of Server.
+	Host string
+	// Deliver turns Server's delivery off and on again; it is on at first. Required.
+	Deliver func(on bool) error
 	// Sink takes the texts of Server. Required; started by its owner.
 	Sink *Sink
-	// Username and Password log in at Server and, if it keeps its own clients, at
-	// Silent. Target is a targetUrl on the client's allow-list, without a quote or
-	// a backslash. Required.
+	// Username and Password log in at Server. Target is a targetUrl on the client's
+	// allow-list, without a quote or a backslash. Required.
 	Username, Password, Target string
 	// Clients is how many connections are busy at once; 0 means 64.
 	Clients int
@@ -35,7 +39,7 @@ type Config struct {
 	// nil, the first phases run before and after it.
 	Preload   func(ctx context.Context) error
 	Preloaded int
-	// Profile starts a CPU profile of Server and Silent for the phase of that name,
+	// Profile starts a CPU profile of Server for the phase of that name,
 	// and stop ends it; nil makes none.
 	Profile func(phase string) (stop func() error, err error)
 	// Postgres says which targets hold: PostgreSQL's, or SQLite's.
@@ -45,8 +49,11 @@ type Config struct {
 }
 
 func (c *Config) complete() error {
-	if c.Server.Addr == "" || c.Silent.Addr == "" || c.Bare.Addr == "" || c.Sink == nil || c.Target == "" {
+	if c.Server.Addr == "" || c.Bare.Addr == "" || c.Sink == nil || c.Deliver == nil || c.Target == "" {
 		return errors.New("bench: a required part is missing")
+	}
+	if c.Host == "" {
+		c.Host = c.Server.Addr
 	}
 	if c.Clients == 0 {
 		c.Clients = 64

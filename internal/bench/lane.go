@@ -60,18 +60,16 @@ func (t *tally) add(o *tally) {
 type lane struct {
 	host    string // of ours, as the Host field has it
 	ours    *Conn
-	silent  *Conn // ours, delivery off
 	bare    *Conn
 	carrier *Conn // dialled when the first redirect says where
 
-	loud     sendLink // for ours
-	quiet    sendLink // for silent
-	confirm  []byte   // whole request, its cookie last
-	token    []byte   // the token's place in confirm
-	access   []byte   // the access token
-	request  []byte   // scratch
-	cookie   []byte   // what this phone's browser has for ours
-	sim      []byte   // what it has for the pretend carrier
+	send     sendLink
+	confirm  []byte // whole request, its cookie last
+	token    []byte // the token's place in confirm
+	access   []byte // the access token
+	request  []byte // scratch
+	cookie   []byte // what this phone's browser has for ours
+	sim      []byte // what it has for the pretend carrier
 	session  [sessionSize]byte
 	next     int // number to use next
 	stride   int
@@ -97,23 +95,22 @@ var (
 type sendLink struct{ whole, number []byte }
 
 func newSendLink(host, target, access string) sendLink {
-	body := `{"targetUrl":"` + target + `","mobileNumber":"` + noNumber + `","countryCode":"US","sourceIp":"127.0.0.1"}`
-	whole := []byte("POST " + sendPath + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\nAuthorization: " + access +
+	body := `{"targetUrl":"` + target + `","mobileNumber":"` + noNumber + `","countryCode":"US","sourceIp":"` + phoneAddr + `"}`
+	whole := []byte("POST " + sendPath + " HTTP/1.1\r\nHost: " + host + "\r\n" + forwarded + "Content-Type: application/json\r\nAuthorization: " + access +
 		"\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
 	at := bytes.LastIndex(whole, []byte(noNumber))
 	return sendLink{whole: whole, number: whole[at : at+numberSize]}
 }
 
 // newLane builds the requests of lane n of all.
-func newLane(n, all int, c *Config, access, silentAccess string) *lane {
+func newLane(n, all int, c *Config, access string) *lane {
 	l := &lane{
-		host: c.Server.Addr, ours: NewConn(c.Server.Addr), silent: NewConn(c.Silent.Addr), bare: NewConn(c.Bare.Addr),
+		host: c.Host, ours: NewConn(c.Server.Addr), bare: NewConn(c.Bare.Addr),
 		access: []byte(access), next: n, stride: all,
 		box: make(chan link, 16), patience: time.NewTimer(time.Hour),
 	}
-	l.loud = newSendLink(l.host, c.Target, access)
-	l.quiet = newSendLink(l.host, c.Target, silentAccess)
-	l.confirm = []byte("POST /l/" + placeholder + " HTTP/1.1\r\nHost: " + l.host + "\r\nOrigin: http://" + l.host +
+	l.send = newSendLink(l.host, c.Target, access)
+	l.confirm = []byte("POST /l/" + placeholder + " HTTP/1.1\r\nHost: " + l.host + "\r\n" + forwarded + "Origin: https://" + l.host +
 		"\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\nCookie: " + cookieName + "=AAAAAAAAAAAAAAAAAAAAAAAA\r\n\r\n")
 	l.token = l.confirm[len("POST /l/"):][:tokenSize]
 	return l
@@ -125,10 +122,14 @@ const (
 	// cookieName is what binds a browser; over plain HTTP a browser would refuse its
 	// prefix, the load does not.
 	cookieName = "__Host-holdfast"
+	// phoneAddr is where the phones are, as the proxy tells it that the load plays
+	// and that the server must trust.
+	phoneAddr = "203.0.113.7"
+	forwarded = "X-Forwarded-For: " + phoneAddr + "\r\n"
 )
 
 func (l *lane) close() {
-	for _, c := range []*Conn{l.ours, l.silent, l.bare, l.carrier} {
+	for _, c := range []*Conn{l.ours, l.bare, l.carrier} {
 		if c != nil {
 			c.Close()
 		}
@@ -154,9 +155,9 @@ func (l *lane) count(s step, start time.Time, err error, status int) (end time.T
 }
 
 // ask sends Send Link for a number to c and counts from start.
-func (l *lane) ask(c *Conn, send sendLink, number int, start time.Time) bool {
-	putNumber(send.number, number)
-	err := c.Do(send.whole, &l.answer)
+func (l *lane) ask(c *Conn, number int, start time.Time) bool {
+	putNumber(l.send.number, number)
+	err := c.Do(l.send.whole, &l.answer)
 	_, ok := l.count(sendStep, start, err, 200)
 	if ok && c == l.ours {
 		l.accepted++
@@ -185,7 +186,7 @@ func (l *lane) journey(number int) bool {
 	for len(l.box) > 0 {
 		<-l.box
 	}
-	if !l.ask(l.ours, l.loud, number, time.Now()) {
+	if !l.ask(l.ours, number, time.Now()) {
 		return true
 	}
 	copy(l.session[:], after(l.answer.Body, `"sessionId":"`))
@@ -215,7 +216,7 @@ func (l *lane) text() (link, bool) {
 func (l *lane) page() bool {
 	start := time.Now()
 	l.request = append(append(append(l.request[:0], "GET /l/"...), l.token...), " HTTP/1.1\r\nHost: "...)
-	l.request = append(append(l.request, l.host...), "\r\nAccept: text/html\r\nAccept-Encoding: gzip\r\n\r\n"...)
+	l.request = append(append(l.request, l.host...), "\r\n"+forwarded+"Accept: text/html\r\nAccept-Encoding: gzip\r\n\r\n"...)
 	err := l.ours.Do(l.request, &l.answer)
 	l.keepCookie()
 	_, ok := l.count(pageStep, start, err, 200)
@@ -264,7 +265,7 @@ func (l *lane) back() bool {
 		return false
 	}
 	l.request = append(append(append(l.request[:0], "GET "...), path...), " HTTP/1.1\r\nHost: "...)
-	l.request = l.withCookie(append(append(l.request, l.host...), "\r\n"...))
+	l.request = l.withCookie(append(append(l.request, l.host...), "\r\n"+forwarded...))
 	l.request = append(l.request, "\r\n"...)
 	err := l.ours.Do(l.request, &l.answer)
 	_, ok := l.count(callbackStep, start, err, 303)
@@ -278,7 +279,7 @@ func (l *lane) result() {
 		return
 	}
 	start := time.Now()
-	l.request = append(append(append(l.request[:0], "POST "+resultPath+" HTTP/1.1\r\nHost: "...), l.host...), "\r\nAuthorization: "...)
+	l.request = append(append(append(l.request[:0], "POST "+resultPath+" HTTP/1.1\r\nHost: "...), l.host...), "\r\n"+forwarded+"Authorization: "...)
 	l.request = append(append(l.request, l.access...), "\r\nContent-Type: application/json\r\nContent-Length: 42\r\n\r\n{\"vfp\":\""...)
 	l.request = append(append(l.request, vfp[:tokenSize]...), "\"}"...)
 	err := l.ours.Do(l.request, &l.answer)
@@ -301,9 +302,9 @@ func (l *lane) withCookie(request []byte) []byte {
 	return append(append(append(request, "Cookie: "...), l.cookie...), "\r\n"...)
 }
 
-// splitURL takes a plain http URL apart; host is nil where it is none.
+// splitURL takes an http or https URL apart; host is nil where it is none.
 func splitURL(url []byte) (host, path []byte) {
-	rest, found := bytes.CutPrefix(url, []byte("http://"))
+	_, rest, found := bytes.Cut(url, []byte("://"))
 	slash := bytes.IndexByte(rest, '/')
 	if !found || slash < 0 {
 		return nil, nil

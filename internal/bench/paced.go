@@ -54,11 +54,11 @@ func (r *runner) paced(ctx context.Context) (*Paced, error) {
 		d := &dueTimes{start: time.Now(), from: warmUp}
 		r.Sink.deliverTo(d.arrived)
 		defer r.Sink.deliverTo(nil)
-		before := r.Sink.Taken() - r.accepted()
+		missing := r.expected() - r.Sink.Taken()
 
 		var late atomic.Int64
 		m := r.pace(ctx, d, warmUp+r.Duration, &late)
-		r.Sink.drained(ctx, r.accepted()+before)
+		r.Sink.drained(ctx, r.expected()-missing)
 
 		found.Accepted = m.step(sendStep)
 		found.Accepted.CPU = m.cpu / time.Duration(max(1, int((warmUp+r.Duration).Seconds()*float64(r.Rate))))
@@ -67,7 +67,7 @@ func (r *runner) paced(ctx context.Context) (*Paced, error) {
 		m.tally.hist[smsStep] = d.hist
 		found.SMS = m.step(smsStep)
 		found.SMS.CPU = 0
-		found.Lost = late.Load() + max(0, r.accepted()+before-r.Sink.Taken())
+		found.Lost = late.Load() + max(0, r.expected()-missing-r.Sink.Taken())
 		return nil
 	})
 	return &found, err
@@ -91,7 +91,7 @@ func (r *runner) pace(ctx context.Context, d *dueTimes, whole time.Duration, lat
 				} else {
 					l.until = d.start.Add(time.Hour)
 				}
-				l.ask(l.ours, l.loud, n%numbers, d.start.Add(at))
+				l.ask(l.ours, n%numbers, d.start.Add(at))
 			}
 		})
 	}

@@ -107,15 +107,20 @@ func (r *runner) against(ctx context.Context, s step, pid int, ours, bare func(*
 
 // sending is Send Link with delivery off.
 func (r *runner) sending(ctx context.Context) (Compared, error) {
-	return r.against(ctx, sendStep, r.Silent.PID,
-		func(l *lane) bool { l.ask(l.silent, l.quiet, l.number(), time.Now()); return true },
-		func(l *lane) bool { l.ask(l.bare, l.loud, l.number(), time.Now()); return true },
-	), ctx.Err()
+	if err := r.Deliver(false); err != nil {
+		return Compared{}, err
+	}
+	accepted := r.accepted()
+	c := r.against(ctx, sendStep, r.Server.PID, (*lane).link,
+		func(l *lane) bool { l.ask(l.bare, l.number(), time.Now()); return true })
+	r.undelivered += r.accepted() - accepted
+	return c, r.Deliver(true)
 }
 
-// link asks for a link that the sink will take.
-func (l *lane) link() bool { l.ask(l.ours, l.loud, l.number(), time.Now()); return true }
+// link asks ours for a link.
+func (l *lane) link() bool { l.ask(l.ours, l.number(), time.Now()); return true }
 
+// accepted is how many links ours has accepted.
 func (r *runner) accepted() (n int64) {
 	for _, l := range r.lanes {
 		n += l.accepted
@@ -123,10 +128,13 @@ func (r *runner) accepted() (n int64) {
 	return n
 }
 
+// expected is how many texts the sink must have in the end.
+func (r *runner) expected() int64 { return r.accepted() - r.undelivered }
+
 // handing is Send Link with its texts handed over: what counts is the lower of
 // accepted and handed over while the load lasts, so a growing backlog is no gain.
 func (r *runner) handing(ctx context.Context) (Handed, error) {
-	missing := r.accepted() - r.Sink.Taken()
+	missing := r.expected() - r.Sink.Taken() // in phases before
 	_, slice := r.pairs()
 	var m measure
 	warm := r.measured(ctx, nil, r.Server.PID, slice, (*lane).link)
@@ -138,13 +146,13 @@ func (r *runner) handing(ctx context.Context) (Handed, error) {
 	h := Handed{
 		Accepted:   m.step(sendStep),
 		HandedOver: float64(taken-before) / m.took.Seconds(),
-		Backlog:    max(0, r.accepted()-missing-taken),
+		Backlog:    max(0, r.expected()-missing-taken),
 	}
 	h.CPU = h.Accepted.CPU
 	start := time.Now()
-	r.Sink.drained(ctx, r.accepted()-missing)
+	r.Sink.drained(ctx, r.expected()-missing)
 	h.Drain = time.Since(start)
-	h.Lost = max(0, r.accepted()-missing-r.Sink.Taken())
+	h.Lost = max(0, r.expected()-missing-r.Sink.Taken())
 	return h, ctx.Err()
 }
 
@@ -159,7 +167,7 @@ func (r *runner) stockUp(ctx context.Context) error {
 	for r.stocked() < want && ctx.Err() == nil {
 		had := r.stocked()
 		one := r.measured(ctx, nil, r.Server.PID, slice, (*lane).link)
-		r.Sink.drained(ctx, r.accepted())
+		r.Sink.drained(ctx, r.expected())
 		if r.stocked() == had {
 			return fmt.Errorf("no links arrive: %w", one.tally.cause[sendStep])
 		}

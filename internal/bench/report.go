@@ -38,10 +38,9 @@ type Report struct {
 	Journeys *Journeys
 	Paced    *Paced
 
-	Usage       Usage // of the server at the end
-	SilentUsage Usage // of the one with delivery off
-	UsageKnown  bool
-	SinkErrors  int64 // requests that the sink could not read
+	Usage      Usage // of the server at the end
+	UsageKnown bool
+	SinkErrors int64 // requests that the sink could not read
 }
 
 // Figure is one of the targets and what was reached.
@@ -208,7 +207,7 @@ func (r *Report) WriteTo(out io.Writer) (int64, error) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\n%.0f whole journeys a second, %s of the server's CPU for each.\n", r.Journeys.Rate, r.cpu(r.Journeys.CPU))
-	fmt.Fprintf(w, "Memory of the server at the end: %s (with delivery off: %s).\n\n", r.memory(r.Usage), r.memory(r.SilentUsage))
+	fmt.Fprintf(w, "Memory of the server at the end: %s.\n\n", r.memory(r.Usage))
 
 	fmt.Fprintf(t, "figure\treached\ttarget\tmet\t\n")
 	for _, f := range r.Figures() {

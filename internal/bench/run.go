@@ -46,7 +46,6 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	report.Usage, report.UsageKnown = UsageOf(c.Server.PID)
-	report.SilentUsage, _ = UsageOf(c.Silent.PID)
 	report.SinkErrors = c.Sink.bad.Load()
 	return report, ctx.Err()
 }
@@ -54,7 +53,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 // runner holds what lasts over the phases.
 type runner struct {
 	Config
-	lanes []*lane
+	lanes       []*lane
+	undelivered int64 // accepted while delivery was off
 
 	mu    sync.Mutex
 	stock []link
@@ -72,26 +72,22 @@ func (r *runner) close() {
 }
 
 func (r *runner) login() error {
-	access, err := login(r.Server.Addr, r.Username, r.Password)
-	if err != nil {
-		return err
-	}
-	silent, err := login(r.Silent.Addr, r.Username, r.Password)
+	access, err := login(r.Server.Addr, r.Host, r.Username, r.Password)
 	if err != nil {
 		return err
 	}
 	for n := range r.Clients {
-		r.lanes = append(r.lanes, newLane(n, r.Clients, &r.Config, access, silent))
+		r.lanes = append(r.lanes, newLane(n, r.Clients, &r.Config, access))
 	}
 	return nil
 }
 
-func login(addr, username, password string) (access string, err error) {
+func login(addr, host, username, password string) (access string, err error) {
 	body := `{"username":` + strconv.Quote(username) + `,"password":` + strconv.Quote(password) + `}`
 	c := NewConn(addr)
 	defer c.Close()
 	var a Answer
-	err = c.Do([]byte("POST "+loginPath+" HTTP/1.1\r\nHost: "+addr+"\r\nContent-Type: application/json\r\nContent-Length: "+
+	err = c.Do([]byte("POST "+loginPath+" HTTP/1.1\r\nHost: "+host+"\r\n"+forwarded+"Content-Type: application/json\r\nContent-Length: "+
 		strconv.Itoa(len(body))+"\r\n\r\n"+body), &a)
 	if err != nil {
 		return "", fmt.Errorf("logging in: %w", err)

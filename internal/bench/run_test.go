@@ -15,6 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const host = "bench.example.com"
+
 // world is a stand-in of everything that Run drives.
 func world(t *testing.T) (Config, *standIn) {
 	sink, err := NewSink()
@@ -28,12 +30,12 @@ func world(t *testing.T) (Config, *standIn) {
 		}
 	})
 	carrier, back := newCarrier(t)
-	ours, silent := newStandIn(t, sink, carrier), newStandIn(t, nil, carrier)
-	back(ours.server.URL)
+	ours := newStandIn(t, sink, carrier)
+	back("https://" + host)
 	bare := httptest.NewServer(Bare())
 	t.Cleanup(bare.Close)
 	return Config{
-		Server: Server{Addr: ours.addr(), PID: os.Getpid()}, Silent: Server{Addr: silent.addr(), PID: os.Getpid()},
+		Server: Server{Addr: ours.addr(), PID: os.Getpid()}, Host: host, Deliver: func(on bool) error { ours.silent.Store(!on); return nil },
 		Bare: Server{Addr: bare.Listener.Addr().String()}, Sink: sink,
 		Username: "bench", Password: `quote"d`, Target: "https://app.example/return?order=1",
 		Clients: 4, Duration: 60 * time.Millisecond, Rate: 200,

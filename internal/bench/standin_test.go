@@ -11,13 +11,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // standIn keeps just as much of the contract as the load can see.
 type standIn struct {
 	t       *testing.T
-	sink    *Sink // nil: delivery off
+	sink    *Sink
+	silent  atomic.Bool // delivery off
 	carrier string
 	server  *httptest.Server
 	gateway *http.Transport
@@ -75,7 +77,7 @@ func (s *standIn) send(w http.ResponseWriter, r *http.Request) {
 	s.links[token] = session
 	s.mu.Unlock()
 	fmt.Fprintf(w, `{"requestId":"x","sessionId":"%s"}`, session)
-	if s.sink == nil {
+	if s.silent.Load() {
 		return
 	}
 	body := `{"to":"+1` + in.MobileNumber + `","text":"tap http://x/l/` + token + `","ref":"x"}`
