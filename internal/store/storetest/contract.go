@@ -84,12 +84,13 @@ type Store interface {
 	// verify.ErrConflict.
 	EndAttempt(ctx context.Context, end verify.AttemptEnd) error
 	// ClaimDue leases at most limit queued messages to lease.Node that are due at
-	// now: released, retried, or left by a node whose lease ran out. It returns
-	// those still to be sent. A message found with an open attempt is moved by
-	// verify.Lose (nobody knows whether it was sent), one whose link has expired by
-	// verify.Fail; neither is returned. Both count against limit, and a lost
-	// attempt stays open: its node may yet tell how it ended. A moment at which a
-	// lease ends, a retry falls due or a link expires belongs to what follows it.
+	// now (released, retried, or left by a node whose lease ran out), those first
+	// that have been due longest, and returns those still to be sent. A message
+	// found with an open attempt is moved by verify.Lose (nobody knows whether it
+	// was sent), one whose link has expired by verify.Fail; neither is returned,
+	// both count against limit. A lost attempt stays open: its node may yet tell
+	// how it ended. A moment at which a lease ends, a retry falls due or a link
+	// expires belongs to what follows it.
 	ClaimDue(ctx context.Context, now time.Time, lease verify.Lease, limit int) ([]verify.Message, error)
 	// ReleaseLeases makes the node's queued messages without an open attempt due
 	// at once, for any node.
@@ -100,7 +101,8 @@ type Store interface {
 	// Attempts are a message's attempts in order; none is no error.
 	Attempts(ctx context.Context, id verify.ID) ([]verify.AttemptRecord, error)
 	// Backlog is how many messages are queued and when the oldest was created
-	// (zero where none is).
+	// (zero where none is). IDs grow with time: the one with the smallest is the
+	// oldest.
 	Backlog(ctx context.Context) (depth int, oldest time.Time, err error)
 }
 
