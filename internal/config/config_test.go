@@ -138,6 +138,7 @@ var faults = []struct{ name, replace, with, field, text string }{
 	{"account", "AC0123", "XX0123", "sms.gateways.main.account_sid", "hexadecimal"},
 	{"no sender", "from: \"+12125550100\"", "", "sms.gateways.main.from", "is required"},
 	{"sender", "+12125550100", "me", "sms.gateways.main.from", "must be a number"},
+	{"half a key", "auth_token: hush", "auth_token: hush\n      key_sid: SK00", "sms.gateways.main.key_sid", "go together"},
 	{"plain gateway", "auth_token: hush", "auth_token: hush\n      base_url: http://sms.example.com", "sms.gateways.main.base_url", "must be https"},
 	{"generic without URL", "kind: twilio", "kind: generic", "sms.gateways.main.url", "is required"},
 	{"carrier without name", "public_url:", "carriers: [{kind: camara}]\npublic_url:", "carriers[0].name", "is required"},

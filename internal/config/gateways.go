@@ -21,6 +21,11 @@ type Twilio struct {
 	AccountSID    string      `key:"account_sid"` // AC and 32 hex digits
 	AuthToken     secret.Text `key:"auth_token"`
 	AuthTokenFile string      `key:"auth_token_file"`
+	// KeySID (SK…) and KeySecret are an API key that sends in the token's place; the
+	// token still proves receipts. Both or neither.
+	KeySID        string      `key:"key_sid"`
+	KeySecret     secret.Text `key:"key_secret"`
+	KeySecretFile string      `key:"key_secret_file"`
 	// From is the sending number in E.164 form; MessagingServiceSID (MG…) instead
 	// leaves the choice to the service. One of the two is required.
 	From                string `key:"from"`
@@ -73,6 +78,7 @@ func (c *Config) readGatewaySecrets(read func(string) ([]byte, error), bad *Prob
 		switch {
 		case g.Twilio != nil:
 			secretFrom(&g.Twilio.AuthToken, g.Twilio.AuthTokenFile, path+".auth_token", read, bad)
+			secretFrom(&g.Twilio.KeySecret, g.Twilio.KeySecretFile, path+".key_secret", read, bad)
 		case g.Generic != nil:
 			g.Generic.readSecrets(path, read, bad)
 		}
@@ -117,6 +123,9 @@ func (t *Twilio) check(path string, bad *Problems) {
 	}
 	if t.AuthToken == "" && t.AuthTokenFile == "" {
 		bad.add(path+".auth_token", "or auth_token_file is required: it also proves that receipts are genuine")
+	}
+	if hasSecret := t.KeySecret != "" || t.KeySecretFile != ""; hasSecret != (t.KeySID != "") {
+		bad.add(path+".key_sid", "and key_secret or key_secret_file go together: set both or neither")
 	}
 	switch {
 	case (t.From == "") == (t.MessagingServiceSID == ""):

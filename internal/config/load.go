@@ -2,9 +2,11 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -124,6 +126,24 @@ func secretFile(text *secret.Text, file, path string, read func(string) ([]byte,
 	if *text = secret.Text(strings.TrimSpace(string(content))); *text == "" {
 		bad.add(path, "names an empty file")
 	}
+}
+
+// SecretFiles are the files that hold secrets, carriers' keys among them: nobody
+// else should be able to read them.
+func (c *Config) SecretFiles() []string {
+	all := append([]string{c.SecretKeyFile, c.Database.URLFile}, c.CarrierKeys.Paths...)
+	c.eachGateway(func(_ string, g Gateway) {
+		switch {
+		case g.Twilio != nil:
+			all = append(all, g.Twilio.AuthTokenFile, g.Twilio.KeySecretFile)
+		case g.Generic != nil:
+			all = append(all, g.Generic.CallbackSecretFile)
+			all = slices.AppendSeq(all, maps.Values(g.Generic.SecretFiles))
+		}
+	})
+	all = slices.DeleteFunc(all, func(path string) bool { return path == "" })
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func reasonOf(err error) string {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type Config struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	steps    *prometheus.HistogramVec
+	requests *prometheus.HistogramVec
 }
 
 // New returns Metrics with Go's runtime and the process registered as well.
@@ -68,13 +70,18 @@ func New(c Config) (*Metrics, error) {
 			Help:    "How long each step of a journey took, by how it ended; the count is how often.",
 			Buckets: buckets,
 		}, []string{"step", "outcome"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "holdfast_http_request_duration_seconds",
+			Help:    "How long requests took, by the route's pattern and the answer's status.",
+			Buckets: buckets[:len(buckets)-3],
+		}, []string{"route", "status"}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "holdfast_build_info", Help: "Always 1; the label says which version runs.",
 	}, []string{"version"})
 	build.WithLabelValues(c.Version).Set(1)
 	all := []prometheus.Collector{
-		m.steps, build,
+		m.steps, m.requests, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
@@ -93,6 +100,12 @@ func New(c Config) (*Metrics, error) {
 // flow.Config.Observe wants.
 func (m *Metrics) Observe(step, outcome string, took time.Duration) {
 	m.steps.WithLabelValues(step, outcome).Observe(took.Seconds())
+}
+
+// ObserveRequest counts one HTTP request. route is the pattern that matched, never
+// the path, which may hold a token. It is what web.Config.Observe wants.
+func (m *Metrics) ObserveRequest(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
 // Handler serves the metrics in Prometheus' text format.

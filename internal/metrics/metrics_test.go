@@ -56,7 +56,9 @@ func TestScrape(t *testing.T) {
 	m.Observe("request", "accepted", 3*time.Millisecond)
 	m.Observe("request", "accepted", 4*time.Millisecond)
 	m.Observe("carrier", "carrier_timeout", 10*time.Second)
+	m.ObserveRequest("GET /l/{token}", 200, time.Millisecond)
 	wantLines(t, scrape(t, server),
+		`holdfast_http_request_duration_seconds_count{route="GET /l/{token}",status="200"} 1`,
 		`holdfast_step_duration_seconds_count{outcome="accepted",step="request"} 2`,
 		`holdfast_step_duration_seconds_bucket{outcome="accepted",step="request",le="0.0025"} 0`,
 		`holdfast_step_duration_seconds_bucket{outcome="accepted",step="request",le="0.005"} 2`,
