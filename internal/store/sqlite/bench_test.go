@@ -1,6 +1,8 @@
 package sqlite_test
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"path/filepath"
 	"sync/atomic"
@@ -72,26 +74,27 @@ func BenchmarkStoreCreate(b *testing.B) {
 	})
 }
 
-func message(b *testing.B, s *sqlite.Store, id verify.ID) error {
-	if _, _, err := s.Create(b.Context(), benchVerification(id), verify.Lease{Until: time.Now().Add(time.Minute)}, nil); err != nil {
+// send is a whole message: stored, begun, accepted.
+func send(ctx context.Context, s *sqlite.Store, id verify.ID) error {
+	if _, _, err := s.Create(ctx, benchVerification(id), verify.Lease{Until: time.Now().Add(time.Minute)}, nil); err != nil {
 		return err
 	}
-	if err := s.BeginAttempt(b.Context(), 0, verify.Attempt{ID: id, N: 1, Gateway: "generic", At: time.Now()}); err != nil {
+	if err := s.BeginAttempt(ctx, 0, verify.Attempt{ID: id, N: 1, Gateway: "generic", At: time.Now()}); err != nil {
 		return err
 	}
-	return s.EndAttempt(b.Context(), verify.AttemptEnd{
+	return s.EndAttempt(ctx, verify.AttemptEnd{
 		ID: id, N: 1, At: time.Now(), Result: verify.AttemptAccepted, ProviderID: "SM0123456789abcdef0123456789abcdef",
 	})
 }
 
 func BenchmarkStoreMessage(b *testing.B) {
-	run(b, func(s *sqlite.Store, id verify.ID) error { return message(b, s, id) })
+	run(b, func(s *sqlite.Store, id verify.ID) error { return send(b.Context(), s, id) })
 }
 
 // BenchmarkStoreJourney is a message with its page, tap, callback and result.
 func BenchmarkStoreJourney(b *testing.B) {
 	run(b, func(s *sqlite.Store, id verify.ID) error {
-		if err := message(b, s, id); err != nil {
+		if err := send(b.Context(), s, id); err != nil {
 			return err
 		}
 		for _, step := range []func() error{
@@ -99,7 +102,9 @@ func BenchmarkStoreJourney(b *testing.B) {
 				return s.Consume(b.Context(), id, verify.Click{At: time.Now(), Addr: netip.MustParseAddr("203.0.113.9"), Carrier: "north"})
 			},
 			func() error { return s.ClaimAnswer(b.Context(), id, time.Now()) },
-			func() error { return s.Complete(b.Context(), id, verify.Outcome{At: time.Now(), Match: verify.MatchTrue}) },
+			func() error {
+				return s.Complete(b.Context(), id, verify.Outcome{At: time.Now(), Match: verify.MatchTrue})
+			},
 		} {
 			if _, err := s.Verification(b.Context(), id); err != nil {
 				return err
@@ -121,7 +126,7 @@ func BenchmarkStoreVerification(b *testing.B) {
 			return err
 		}
 		_, err := s.Verification(b.Context(), verify.ID(id.Load()))
-		if err == verify.ErrNotFound { // not yet
+		if errors.Is(err, verify.ErrNotFound) { // not yet
 			return nil
 		}
 		return err
