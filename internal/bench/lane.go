@@ -69,7 +69,6 @@ type lane struct {
 	access   []byte // the access token
 	request  []byte // scratch
 	cookie   []byte // what this phone's browser has for ours
-	sim      []byte // what it has for the pretend carrier
 	session  [sessionSize]byte
 	next     int // number to use next
 	stride   int
@@ -122,6 +121,8 @@ const (
 	// cookieName is what binds a browser; over plain HTTP a browser would refuse its
 	// prefix, the load does not.
 	cookieName = "__Host-holdfast"
+	// simCookie tells the pretend carrier whose SIM is in the phone.
+	simCookie = "sim"
 	// phoneAddr is where the phones are, as the proxy tells it that the load plays
 	// and that the server must trust.
 	phoneAddr = "203.0.113.7"
@@ -234,8 +235,7 @@ func (l *lane) confirmed() bool {
 	return ok
 }
 
-// recognised follows the redirect to the pretend carrier, which knows the phone
-// by the cookie that it gave or by the number itself.
+// recognised follows the redirect to the pretend carrier.
 func (l *lane) recognised() bool {
 	start := time.Now()
 	host, path := splitURL(l.answer.Location)
@@ -248,10 +248,7 @@ func (l *lane) recognised() bool {
 	}
 	l.request = append(append(append(l.request[:0], "GET "...), path...), " HTTP/1.1\r\nHost: "...)
 	l.request = append(append(l.request, host...), "\r\n"...)
-	if len(l.sim) > 0 {
-		l.request = append(append(append(l.request, "Cookie: "...), l.sim...), "\r\n"...)
-	}
-	l.request = append(l.request, "\r\n"...)
+	l.request = append(append(append(l.request, "Cookie: "+simCookie+"=+1"...), l.send.number...), "\r\n\r\n"...)
 	err := l.carrier.Do(l.request, &l.answer)
 	_, ok := l.count(carrierStep, start, err, 302)
 	return ok

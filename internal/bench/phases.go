@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -156,24 +157,40 @@ func (r *runner) handing(ctx context.Context) (Handed, error) {
 	return h, ctx.Err()
 }
 
-// stockUp asks for as many links as the confirmations will take, by a guess that
-// is rather too high; they end early where it was too low.
+// stockUp asks for as many links as the confirmations will take, by the rate of a
+// first few and a third more; they end early where that was too low.
 func (r *runner) stockUp(ctx context.Context) error {
 	n, slice := r.pairs()
-	bare := r.measured(ctx, nil, r.Bare.PID, slice, r.clickBare)
-	want := int(bare.rate(confirmStep) * 0.6 * (slice * time.Duration(n+1)).Seconds())
-	want = min(max(want, 16*r.Clients), maxStock)
+	if err := r.fillUp(ctx, slice, 32*r.Clients); err != nil {
+		return err
+	}
+	first := r.measured(ctx, nil, r.Server.PID, slice, r.clickOurs)
+	want := first.rate(confirmStep) * (slice * time.Duration(n+1)).Seconds() * 4 / 3
 	start := time.Now()
-	for r.stocked() < want && ctx.Err() == nil {
+	err := r.fillUp(ctx, slice, max(int(want), 32*r.Clients))
+	r.say("  %d fresh links after %.0fs", r.stocked(), time.Since(start).Seconds())
+	return err
+}
+
+// fillUp asks for links, a slice at a time, until there are enough in stock.
+func (r *runner) fillUp(ctx context.Context, slice time.Duration, want int) error {
+	for r.stocked() < min(want, maxStock) && ctx.Err() == nil {
 		had := r.stocked()
 		one := r.measured(ctx, nil, r.Server.PID, slice, (*lane).link)
 		r.Sink.drained(ctx, r.expected())
 		if r.stocked() == had {
-			return fmt.Errorf("no links arrive: %w", one.tally.cause[sendStep])
+			return fmt.Errorf("no links arrive: %w", cmp.Or(one.tally.cause[sendStep], errNoText))
 		}
 	}
-	r.say("  %d fresh links after %.0fs", r.stocked(), time.Since(start).Seconds())
-	return nil
+	return ctx.Err()
+}
+
+func (r *runner) clickOurs(l *lane) bool {
+	fresh, ok := r.take()
+	if ok {
+		l.click(l.ours, fresh.token)
+	}
+	return ok
 }
 
 func (r *runner) clickBare(l *lane) bool {
@@ -183,14 +200,7 @@ func (r *runner) clickBare(l *lane) bool {
 
 // confirming is the page's POST.
 func (r *runner) confirming(ctx context.Context) (Compared, error) {
-	return r.against(ctx, confirmStep, r.Server.PID,
-		func(l *lane) bool {
-			fresh, ok := r.take()
-			if ok {
-				l.click(l.ours, fresh.token)
-			}
-			return ok
-		}, r.clickBare), ctx.Err()
+	return r.against(ctx, confirmStep, r.Server.PID, r.clickOurs, r.clickBare), ctx.Err()
 }
 
 // journeys are whole ones, each lane with a number of its own.

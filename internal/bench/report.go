@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"text/tabwriter"
 	"time"
 )
@@ -40,7 +41,11 @@ type Report struct {
 
 	Usage      Usage // of the server at the end
 	UsageKnown bool
-	SinkErrors int64 // requests that the sink could not read
+	// Others is how many cores were busy with what is neither the server, the bare
+	// one nor the bench: PostgreSQL, and whatever disturbs the measurement.
+	Others      float64
+	OthersKnown bool
+	SinkErrors  int64 // requests that the sink could not read
 }
 
 // Figure is one of the targets and what was reached.
@@ -207,8 +212,15 @@ func (r *Report) WriteTo(out io.Writer) (int64, error) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\n%.0f whole journeys a second, %s of the server's CPU for each.\n", r.Journeys.Rate, r.cpu(r.Journeys.CPU))
-	fmt.Fprintf(w, "Memory of the server at the end: %s.\n\n", r.memory(r.Usage))
+	fmt.Fprintf(w, "Memory of the server at the end: %s.\n", r.memory(r.Usage))
 
+	if r.OthersKnown {
+		database := ""
+		if r.Postgres {
+			database = ", PostgreSQL's among them"
+		}
+		fmt.Fprintf(w, "Other processes took %.2f of %d cores meanwhile%s.\n\n", r.Others, runtime.NumCPU(), database)
+	}
 	fmt.Fprintf(t, "figure\treached\ttarget\tmet\t\n")
 	for _, f := range r.Figures() {
 		sign, met := "≥", "yes"

@@ -25,6 +25,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	defer c.Sink.deliverTo(nil)
 
 	report := &Report{Config: c}
+	others := newBystander(c.Server.PID, c.Bare.PID)
 	first, err := r.round(ctx, "")
 	if err != nil {
 		return nil, err
@@ -46,6 +47,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	report.Usage, report.UsageKnown = UsageOf(c.Server.PID)
+	report.Others, report.OthersKnown = others.cores()
 	report.SinkErrors = c.Sink.bad.Load()
 	return report, ctx.Err()
 }

@@ -36,7 +36,7 @@ func world(t *testing.T) (Config, *standIn) {
 	t.Cleanup(bare.Close)
 	return Config{
 		Server: Server{Addr: ours.addr(), PID: os.Getpid()}, Host: host, Deliver: func(on bool) error { ours.silent.Store(!on); return nil },
-		Bare: Server{Addr: bare.Listener.Addr().String()}, Sink: sink,
+		Bare: Server{Addr: bare.Listener.Addr().String(), PID: os.Getpid()}, Sink: sink,
 		Username: "bench", Password: `quote"d`, Target: "https://app.example/return?order=1",
 		Clients: 4, Duration: 60 * time.Millisecond, Rate: 200,
 	}, ours

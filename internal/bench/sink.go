@@ -23,10 +23,6 @@ type link struct {
 	number int32
 }
 
-// SinkBody is the template of the request body that a sink reads, for the
-// generic gateway; {to} is the number in E.164 form.
-const SinkBody = `{"to":"{to}","text":"{text}","ref":"{ref}"}`
-
 // SinkIDPath is where in the sink's answer the message's id is.
 const SinkIDPath = "id"
 
@@ -196,7 +192,7 @@ func (s *Sink) take(body []byte) {
 	}
 }
 
-// parseMessage finds the number and the link in a body made from SinkBody.
+// parseMessage finds the number and the link in the generic gateway's own body.
 func parseMessage(body []byte) (link, bool) {
 	var l link
 	_, to, found := bytes.Cut(body, []byte(`"to":"+1`))

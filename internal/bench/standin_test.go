@@ -107,6 +107,10 @@ func (s *standIn) confirm(w http.ResponseWriter, r *http.Request) {
 func newCarrier(t *testing.T) (url string, to func(string)) {
 	var back string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if number, onNetwork := (SIMs{}).Line(r); len(number) != len("+12125550100") || !onNetwork {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
 		w.Header().Set("Location", back+"/carrier/bench/callback?state="+r.URL.Query().Get("state"))
 		w.WriteHeader(http.StatusFound)
 	}))

@@ -45,3 +45,21 @@ func kilobytes(status []byte, key string) int64 {
 	n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
 	return n << 10
 }
+
+// machineBusy is how long all cores together were busy since the machine
+// started: /proc/stat's first line without idle and waiting for disks.
+func machineBusy() (time.Duration, bool) {
+	stat, err := os.ReadFile("/proc/stat")
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	fields := bytes.Fields(line)
+	if err != nil || len(fields) < 9 {
+		return 0, false
+	}
+	var busy int64
+	for i, field := range fields[1:9] { // user nice system idle iowait irq softirq steal
+		if n, _ := strconv.ParseInt(string(field), 10, 64); i != 3 && i != 4 {
+			busy += n
+		}
+	}
+	return time.Duration(busy) * clockTick, true
+}
