@@ -10,9 +10,13 @@ import (
 	"pgregory.net/rapid"
 
 	"holdfast/internal/carrier"
+	"holdfast/internal/carrier/camara"
 	"holdfast/internal/flow"
 	"holdfast/internal/verify"
 )
+
+// What cmd puts into a Table must fit the flow.
+var _ flow.Carrier = (*camara.Carrier)(nil)
 
 // named is a carrier that is only ever chosen, never asked.
 type named string

@@ -17,7 +17,8 @@
 //	answer.go     the way back: callback, token, ID token
 //	ask.go        the one question
 //	reasons.go    what every "no" means
-//	keys.go       our own keys and their rotation
+//	keys.go       our own keys and their rotation; pem.go reads them
+//	transport.go  how calls are made, and how they fail
 //	check.go      what "holdfast doctor" asks
 package camara
 

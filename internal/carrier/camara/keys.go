@@ -27,7 +27,7 @@ type KeysConfig struct {
 	Paths []string
 	// Overlap is how long a key is published before it signs, so that every
 	// carrier has fetched it by then; counted from the file's time of change. 0
-	// means 24 h.
+	// means 24 h, below 0 that a new key signs at once.
 	Overlap time.Duration
 	// Look is how often, at most, the files are looked at for a change while the
 	// keys are in use; 0 means once a minute.
@@ -158,7 +158,7 @@ func (k *Keys) signing(alg string) (clientKey, error) {
 // JWKS serves the public parts of all keys (RFC 7517 section 5) for
 // /.well-known/jwks.json. It may be cached, for no longer than half the overlap.
 func (k *Keys) JWKS() http.Handler {
-	age := strconv.Itoa(int(min(time.Hour, k.Overlap/2) / time.Second))
+	age := strconv.Itoa(int(max(0, min(time.Hour, k.Overlap/2)) / time.Second))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")

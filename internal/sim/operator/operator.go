@@ -9,8 +9,10 @@
 //	operator.go   configuration, routes, discovery and keys
 //	authorize.go  /authorize: recognise the line, give out a code
 //	token.go      /token: a code for an access token and an ID token
+//	signing.go    the keys that sign ID tokens
 //	client.go     who asks: the client assertion and its keys
 //	api.go        /number-verification/v2: the two operations and their errors
+//	faults.go     what may go wrong
 //	state.go      codes, tokens and assertions seen, bounded and forgotten in time
 //
 // Codes work once and for a minute, an access token for one API call (released
@@ -18,12 +20,7 @@
 package operator
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,9 +81,7 @@ type Operator struct {
 	clients  map[string]*clientKeys
 	signer   jose.Signer
 	forger   jose.Signer // a key that is not published
-	metadata []byte
-	jwks     []byte
-	subjects []byte // secret of the pairwise subjects
+	subjects []byte      // secret of the pairwise subjects
 }
 
 // New returns an Operator with a new signing key, or what is wrong.
@@ -117,70 +112,16 @@ func New(c Config) (*Operator, error) {
 	for id, client := range c.Clients {
 		o.clients[id] = newClientKeys(client, c.HTTP)
 	}
-	if err := o.makeKeys(); err != nil {
+	keys, err := o.makeKeys()
+	if err != nil {
 		return nil, err
 	}
-	if o.metadata, err = json.Marshal(o.describe()); err != nil {
+	metadata, err := json.Marshal(o.describe())
+	if err != nil {
 		return nil, err
 	}
-	o.route(issuer.Path)
+	o.route(issuer.Path, metadata, keys)
 	return o, nil
-}
-
-func (o *Operator) makeKeys() error {
-	published, signer, err := newKey(o.Alg)
-	if err != nil {
-		return err
-	}
-	o.signer = signer
-	// The forger's key has the same id, or its signature would not even be tried.
-	if o.forger, err = signerFor(o.Alg, published.KeyID); err != nil {
-		return err
-	}
-	o.jwks, err = json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{published}})
-	return err
-}
-
-func newKey(alg string) (jose.JSONWebKey, jose.Signer, error) {
-	private, algorithm, err := generate(alg)
-	if err != nil {
-		return jose.JSONWebKey{}, nil, err
-	}
-	public := jose.JSONWebKey{Key: private.Public(), Use: "sig", Algorithm: string(algorithm)}
-	thumbprint, err := public.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return jose.JSONWebKey{}, nil, err
-	}
-	public.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
-	signer, err := signerOf(private, algorithm, public.KeyID)
-	return public, signer, err
-}
-
-func signerFor(alg, id string) (jose.Signer, error) {
-	private, algorithm, err := generate(alg)
-	if err != nil {
-		return nil, err
-	}
-	return signerOf(private, algorithm, id)
-}
-
-func signerOf(private crypto.Signer, alg jose.SignatureAlgorithm, id string) (jose.Signer, error) {
-	return jose.NewSigner(
-		jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: private, KeyID: id}},
-		(&jose.SignerOptions{}).WithType("JWT"))
-}
-
-func generate(alg string) (crypto.Signer, jose.SignatureAlgorithm, error) {
-	switch alg {
-	case "", "ES256":
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		return key, jose.ES256, err
-	case "RS256":
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		return key, jose.RS256, err
-	default:
-		return nil, "", fmt.Errorf("operator: ID tokens are signed with ES256 or RS256, not %q", alg)
-	}
 }
 
 // The paths below the issuer's.
@@ -193,10 +134,10 @@ const (
 	pathShare     = "/number-verification/v2/device-phone-number"
 )
 
-func (o *Operator) route(prefix string) {
+func (o *Operator) route(prefix string, metadata, keys []byte) {
 	o.mux = http.NewServeMux()
-	o.mux.HandleFunc("GET "+prefix+pathDiscovery, o.serve(AtDiscovery, func() []byte { return o.metadata }))
-	o.mux.HandleFunc("GET "+prefix+pathJWKS, o.serve(AtJWKS, func() []byte { return o.jwks }))
+	o.mux.HandleFunc("GET "+prefix+pathDiscovery, o.serve(AtDiscovery, metadata))
+	o.mux.HandleFunc("GET "+prefix+pathJWKS, o.serve(AtJWKS, keys))
 	// An authorization endpoint takes both (OpenID Connect Core section 3.1.2.1).
 	o.mux.HandleFunc("GET "+prefix+pathAuthorize, o.authorize)
 	o.mux.HandleFunc("POST "+prefix+pathAuthorize, o.authorize)
@@ -241,14 +182,14 @@ func (o *Operator) describe() map[string]any {
 	}
 }
 
-func (o *Operator) serve(step Step, body func() []byte) http.HandlerFunc {
+func (o *Operator) serve(step Step, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if o.Faults(r, step, "").instead(w) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
-		_, _ = w.Write(body())
+		_, _ = w.Write(body)
 	}
 }
 
