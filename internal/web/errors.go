@@ -42,7 +42,7 @@ type ProblemBody struct {
 	Reason     string         `json:"reason" doc:"What to do, or every field that is wrong and why" example:"countryCode must be \"US\" or \"CA\""`
 	Type       string         `json:"type" doc:"A stable code that a program can switch on" example:"validation_failed"`
 	StatusCode int            `json:"statusCode" doc:"The HTTP status" example:"400"`
-	Fields     []ProblemField `json:"fields,omitempty" doc:"With type validation_failed: the same as reason, field by field"`
+	Fields     []ProblemField `json:"fields,omitempty" nullable:"false" doc:"With type validation_failed: the same as reason, field by field"`
 }
 
 // ProblemField is one field of the request that is wrong.
