@@ -28,7 +28,7 @@ func (c *Config) check(bad *Problems) {
 	checkListen("listen", c.Listen, bad)
 	if c.MetricsListen != "" {
 		checkListen("metrics_listen", c.MetricsListen, bad)
-		if c.MetricsListen == c.Listen {
+		if c.MetricsListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 			bad.add("metrics_listen", "must be another address than listen: metrics are not for the public")
 		}
 	}
