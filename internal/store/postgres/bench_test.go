@@ -1,0 +1,104 @@
+package postgres_test
+
+import (
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"holdfast/internal/phone"
+	"holdfast/internal/secret"
+	"holdfast/internal/store/postgres"
+	"holdfast/internal/verify"
+)
+
+// writers is how many goroutines a benchmark writes from.
+const writers = 128
+
+const node = verify.Node(3)
+
+// request is a new verification such as the flow makes.
+func request(ids *verify.IDs, now time.Time) verify.Verification {
+	id := ids.Next()
+	return verify.Verification{
+		ID: id, RequestID: verify.NewRequestID(id), SessionID: verify.NewSessionID(), ClientID: 41,
+		Phone: phone.Stored("+12125550123", phone.US), TargetURL: "https://app.example.com/return?order=12345",
+		SourceAddr: netip.MustParseAddr("203.0.113.9"), Segments: 1,
+		Link: secret.Digest{byte(id), 1}, LinkSealed: make([]byte, 32),
+		CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute),
+	}
+}
+
+func create(b testing.TB, s *postgres.Store, ids *verify.IDs) verify.ID {
+	now := time.Now()
+	v := request(ids, now)
+	if _, _, err := s.Create(b.Context(), v, verify.Lease{Node: node, Until: now.Add(time.Minute)}, nil); err != nil {
+		b.Error(err)
+	}
+	return v.ID
+}
+
+func sent(b testing.TB, s *postgres.Store, id verify.ID) {
+	if err := s.BeginAttempt(b.Context(), node, verify.Attempt{ID: id, N: 1, Gateway: "twilio", At: time.Now()}); err != nil {
+		b.Error(err)
+	}
+	end := verify.AttemptEnd{ID: id, N: 1, At: time.Now(), Result: verify.AttemptAccepted, ProviderID: "SM0123456789abcdef0123456789abcdef"}
+	if err := s.EndAttempt(b.Context(), end); err != nil {
+		b.Error(err)
+	}
+}
+
+// perSecond runs op from all writers.
+func perSecond(b *testing.B, op func()) {
+	b.SetParallelism((writers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			op()
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "/s")
+}
+
+func BenchmarkCreate(b *testing.B) {
+	s, ids := open(b, migrated(b)), verify.NewIDs(node, time.Now)
+	perSecond(b, func() { create(b, s, ids) })
+}
+
+func BenchmarkMessage(b *testing.B) {
+	s, ids := open(b, migrated(b)), verify.NewIDs(node, time.Now)
+	perSecond(b, func() { sent(b, s, create(b, s, ids)) })
+}
+
+// BenchmarkClick is what the confirmation costs: the page, the POST, the callback.
+func BenchmarkClick(b *testing.B) {
+	s, ids := open(b, migrated(b)), verify.NewIDs(node, time.Now)
+	made := make([]verify.ID, b.N)
+	var next atomic.Int64
+	perSecond(b, func() { made[next.Add(1)-1] = create(b, s, ids) })
+	next.Store(0)
+	perSecond(b, func() {
+		id, now := made[next.Add(1)-1], time.Now()
+		click := verify.Click{At: now, Addr: netip.MustParseAddr("198.51.100.7"), Browser: secret.Digest{1}, Carrier: "north", IPMatch: true}
+		outcome := verify.Outcome{At: now, Match: verify.MatchTrue, VFP: secret.Digest{2}}
+		for _, err := range []error{
+			s.Consume(b.Context(), id, click), s.ClaimAnswer(b.Context(), id, now), s.Complete(b.Context(), id, outcome),
+		} {
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func BenchmarkVerification(b *testing.B) {
+	s, ids := open(b, migrated(b)), verify.NewIDs(node, time.Now)
+	id := create(b, s, ids)
+	perSecond(b, func() {
+		if _, err := s.Verification(b.Context(), id); err != nil {
+			b.Error(err)
+		}
+	})
+}
