@@ -77,8 +77,10 @@ func TestBadInput(t *testing.T) {
 		{"wrong case", sendPath, with("TargetURL", `"x"`, "targetUrl", "-"), f("TargetURL", "targetUrl"), "its name is targetUrl"},
 		{"duplicated", sendPath, strings.Replace(good, "{", `{"mobileNumber":"6135550123",`, 1), f("mobileNumber"), "more than once"},
 		{"duplicated by escape", sendPath, strings.Replace(good, "{", `{"mobile\u004eumber":"2125550123",`, 1), f("mobileNumber"), "more than once"},
-		{"all at once", sendPath, `{"targetUrl":1,"mobileNumber":"123","countryCode":"MX","sourceIp":"x","customSms":"https://evil.example","x":[]}`,
-			f("targetUrl", "x", "mobileNumber", "countryCode", "sourceIp", "customSms"), "too short"},
+		{
+			"all at once", sendPath, `{"targetUrl":1,"mobileNumber":"123","countryCode":"MX","sourceIp":"x","customSms":"https://evil.example","x":[]}`,
+			f("targetUrl", "x", "mobileNumber", "countryCode", "sourceIp", "customSms"), "too short",
+		},
 	}
 	for _, name := range all {
 		rows = append(rows,

@@ -44,8 +44,11 @@ type sendLinkRequest struct {
 }
 
 var sendLinkFields = []field{
-	{name: "targetUrl", free: true}, {name: "mobileNumber", free: true}, {name: "countryCode", free: true},
-	{name: "sourceIp", free: true, optional: true}, {name: "customSms", free: true, optional: true},
+	{name: "targetUrl", free: true},
+	{name: "mobileNumber", free: true},
+	{name: "countryCode", free: true},
+	{name: "sourceIp", free: true, optional: true},
+	{name: "customSms", free: true, optional: true},
 }
 
 const customSMSField = 4 // in sendLinkFields
