@@ -47,7 +47,7 @@ func (d dying) Send(ctx context.Context, m verify.Message, a verify.Attempt) ver
 func run(store *memory, g *gateway, node verify.Node, steps int64) *process {
 	p := &process{node: node}
 	p.steps.Store(steps)
-	o, err := outbox.New(outbox.Config{Store: &faulty{memory: store, before: p.step, after: p.step}, Node: node, Workers: 3, Queue: 8, Log: quiet})
+	o, err := outbox.New(outbox.Config{Store: &faulty{memory: store, before: p.step, after: p.step}, Node: node, Workers: 3, Queue: 8, Poll: time.Second, Log: quiet})
 	if err != nil {
 		panic(err)
 	}
@@ -131,7 +131,7 @@ func live(history []act, says []int) (wrong []string) {
 			if a.Short {
 				lifetime = time.Minute
 			}
-			for range a.N {
+			for range 1 + a.N/5 {
 				p.Hand(store.create(p.node, lifetime))
 			}
 		case "die": // the process after this one dies too, after some steps
