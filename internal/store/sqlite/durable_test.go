@@ -65,8 +65,8 @@ func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "holdfast.db")
 	s := open(t, path)
 	addClient(t, s)
-	for round := range 4 {
-		answered := kill(t, path, 100+400*round)
+	for round := range 3 {
+		answered := kill(t, path, 100+300*round)
 		for _, id := range answered {
 			checkSent(t, s, id)
 		}
@@ -119,9 +119,9 @@ func TestAbruptCopy(t *testing.T) {
 	addClient(t, s)
 	ids := verify.NewIDs(0, time.Now)
 	var all []verify.ID
-	for range 4 {
+	for range 3 {
 		var wg sync.WaitGroup
-		for range 500 {
+		for range 300 {
 			id := ids.Next()
 			all = append(all, id)
 			wg.Go(func() {

@@ -32,12 +32,16 @@ func testRandom(t *testing.T, w *world) {
 			"ReleaseLeases": r.releaseLeases,
 			"RecordReceipt": r.recordReceipt,
 			"": func(rt *rapid.T) {
-				for _, id := range r.ids {
+				for _, id := range r.touched {
 					w.check(rt, id)
 				}
-				w.checkBacklog(rt)
+				r.touched = r.touched[:0]
 			},
 		})
+		for _, id := range r.ids {
+			w.check(rt, id)
+		}
+		w.checkBacklog(rt)
 	})
 }
 
@@ -56,9 +60,10 @@ func (w *world) drain(t failer) {
 // random is one round: a few verifications and a clock that goes forward.
 type random struct {
 	*world
-	ids   []verify.ID
-	now   time.Time
-	round int64 // each has an idempotency key of its own
+	ids     []verify.ID
+	touched []verify.ID // by the last verb
+	now     time.Time
+	round   int64 // each has an idempotency key of its own
 }
 
 // tick moves the clock by nothing, a bit, or to the other side of a limit.
@@ -73,7 +78,9 @@ func (r *random) id(t *rapid.T) verify.ID {
 	if len(r.ids) == 0 {
 		t.Skip("there is none yet")
 	}
-	return rapid.SampledFrom(r.ids).Draw(t, "id")
+	id := rapid.SampledFrom(r.ids).Draw(t, "id")
+	r.touched = append(r.touched, id)
+	return id
 }
 
 func (r *random) node(t *rapid.T) verify.Node {
@@ -164,7 +171,11 @@ func (r *random) endAttempt(t *rapid.T) {
 	r.do(t, "EndAttempt", func(s Store) error { return s.EndAttempt(t.Context(), end) })
 }
 
-func (r *random) claimDue(t *rapid.T) { r.claim(t, r.tick(t), r.node(t), 100) }
+func (r *random) claimDue(t *rapid.T) {
+	r.touched = append(r.touched, r.ids...)
+	r.claim(t, r.tick(t), r.node(t), 100)
+	r.checkBacklog(t)
+}
 
 func (r *random) releaseLeases(t *rapid.T) {
 	node, now := r.node(t), r.tick(t)

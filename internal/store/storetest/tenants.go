@@ -10,27 +10,24 @@ import (
 
 // testNode guards against two processes that mint the same IDs.
 func testNode(t *testing.T, w *world) {
-	seen := map[verify.Node]bool{}
 	type result struct {
 		node verify.Node
 		err  error
 	}
-	for _, r := range together(16, func(int) result {
+	times := map[verify.Node]int{}
+	for _, r := range together(verify.Nodes, func(int) result {
 		node, err := w.NextNode(t.Context())
 		return result{node, err}
 	}) {
 		must(t, r.err)
-		if r.node < 0 || r.node >= verify.Nodes || seen[r.node] {
+		times[r.node]++
+		if r.node < 0 || r.node >= verify.Nodes || times[r.node] > 1 {
 			t.Fatalf("node %d is out of range or was handed out twice", r.node)
 		}
-		seen[r.node] = true
 	}
-	for range verify.Nodes { // round again
-		node, err := w.NextNode(t.Context())
-		must(t, err)
-		if node < 0 || node >= verify.Nodes {
-			t.Fatalf("node %d is out of range", node)
-		}
+	again, err := w.NextNode(t.Context())
+	if err != nil || times[again] != 1 {
+		t.Fatalf("after all came node %d, %v, want one of them again", again, err)
 	}
 }
 
