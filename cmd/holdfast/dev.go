@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"holdfast/client"
 	"holdfast/internal/access"
 	"holdfast/internal/carrier/camara"
 	"holdfast/internal/config"
@@ -191,10 +192,14 @@ func (w *devWorld) mount(ctx context.Context, mux *http.ServeMux, a *access.Acce
 	if err := w.addClient(ctx, a); err != nil {
 		return err
 	}
+	business, err := client.New(client.Config{BaseURL: w.base.String(), Username: demoUsername, Password: demoPassword})
+	if err != nil {
+		return err
+	}
 	mux.Handle(devIssuerPath+"/", w.operator)
 	w.phones.Register(mux)
 	demo.Register(mux, demo.Config{
-		Client: demoClient{}, Business: devBusiness, BaseURL: w.base.String(),
+		Client: business, Business: devBusiness, BaseURL: w.base.String(),
 		Script: handset.CurlJourney(w.base.String()),
 	})
 	return nil

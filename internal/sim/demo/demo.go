@@ -20,30 +20,20 @@ import (
 	"net/url"
 	"strings"
 
+	"holdfast/client"
 	"holdfast/internal/sim/look"
 )
 
 //go:embed pages
 var files embed.FS
 
-// Client is what the demo asks of the API, as a business's server does. Every
-// error's text is fit to be shown to whoever develops against the API.
+// Client is what the demo asks of the API: of a *client.Client, as every
+// business's server would.
 type Client interface {
-	SendLink(ctx context.Context, in Send) (Started, error)
-	// Status is the result as it stands.
-	Status(ctx context.Context, of Started) (Result, error)
-	// Redeem is the result that a fingerprint stands for. It fails where that is
-	// not the session that was started.
-	Redeem(ctx context.Context, of Started, vfp string) (Result, error)
+	SendLink(ctx context.Context, r client.Request) (client.Sent, error)
+	Status(ctx context.Context, started client.Sent) (client.Result, error)
+	Result(ctx context.Context, vfp string, started client.Sent) (client.Result, error)
 }
-
-// Send is a Send Link request, by the API's names.
-type Send struct {
-	TargetURL, MobileNumber, CountryCode, SourceIP string
-}
-
-// Started is what Send Link answered.
-type Started struct{ RequestID, SessionID string }
 
 // Config is what the demo is made of.
 type Config struct {
@@ -115,13 +105,13 @@ func (d *demo) show(w http.ResponseWriter, r *http.Request) {
 	res, err := d.resultOf(r.Context(), id, j)
 	switch {
 	case err != nil:
-		d.showStray(w, http.StatusBadGateway, "The result could not be read: "+err.Error(), "")
-	case res.Over():
+		d.showStray(w, http.StatusBadGateway, "The result could not be read: "+refusal(err), "")
+	case res.Status.Final():
 		d.result.Render(w, http.StatusOK, d.told(res, false))
 	default:
 		d.wait.Render(w, http.StatusOK, struct {
 			Business, LastDigits, ID string
-			Result                   Result
+			Result                   client.Result
 		}{d.Business, j.lastDigits, id, res})
 	}
 }
@@ -131,15 +121,15 @@ func (d *demo) send(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	number, country := r.PostFormValue("number"), r.PostFormValue("country")
 	id := rand.Text()
-	started, err := d.Client.SendLink(r.Context(), Send{
+	sent, err := d.Client.SendLink(r.Context(), client.Request{
 		TargetURL:    d.BaseURL + "/demo/return?journey=" + url.QueryEscape(id),
 		MobileNumber: number, CountryCode: country, SourceIP: hostOf(r.RemoteAddr),
 	})
 	if err != nil {
-		d.form.Render(w, http.StatusBadRequest, formView{d.Business, number, country, err.Error()})
+		d.form.Render(w, http.StatusBadRequest, formView{d.Business, number, country, refusal(err)})
 		return
 	}
-	d.journeys.put(id, journey{Started: started, lastDigits: lastDigits(number)})
+	d.journeys.put(id, journey{sent: sent, lastDigits: lastDigits(number)})
 	http.Redirect(w, r, "/demo?journey="+url.QueryEscape(id), http.StatusSeeOther)
 }
 
@@ -155,9 +145,9 @@ func (d *demo) back(w http.ResponseWriter, r *http.Request) {
 		d.showStray(w, http.StatusOK, "A link returned here with a fingerprint, but this demo did not send it: it was started by a script, or before a restart. Redeem it with the API.", vfp)
 		return
 	}
-	res, err := d.Client.Redeem(r.Context(), j.Started, vfp)
+	res, err := d.Client.Result(r.Context(), vfp, j.sent)
 	if err != nil {
-		d.showStray(w, http.StatusBadRequest, "The fingerprint was not accepted: "+err.Error(), "")
+		d.showStray(w, http.StatusBadRequest, "The fingerprint was not accepted: "+refusal(err), "")
 		return
 	}
 	d.journeys.end(id, res)
@@ -169,7 +159,7 @@ func (d *demo) status(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("journey")
 	j, known := d.journeys.get(id)
 	err := errors.New("unknown journey")
-	var res Result
+	var res client.Result
 	if known {
 		res, err = d.resultOf(r.Context(), id, j)
 	}
@@ -181,20 +171,36 @@ func (d *demo) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{ // who is gone needs no answer
-		"over": res.Over(), "delivery": res.Delivery, "clicked": res.LinkClicked,
+		"over": res.Status.Final(), "delivery": res.Delivery, "clicked": res.LinkClicked,
 	})
 }
 
 // resultOf asks the API until the journey is over, and then knows.
-func (d *demo) resultOf(ctx context.Context, id string, j journey) (Result, error) {
+func (d *demo) resultOf(ctx context.Context, id string, j journey) (client.Result, error) {
 	if j.result != nil {
 		return *j.result, nil
 	}
-	res, err := d.Client.Status(ctx, j.Started)
-	if err == nil && res.Over() {
+	res, err := d.Client.Status(ctx, j.sent)
+	if err == nil && res.Status.Final() {
 		d.journeys.end(id, res)
 	}
 	return res, err
+}
+
+// refusal is an error in the words that the API has for whoever calls it.
+func refusal(err error) string {
+	var no *client.Error
+	if !errors.As(err, &no) {
+		return err.Error()
+	}
+	var words []string
+	for _, f := range no.Fields {
+		words = append(words, f.Name+" "+f.Reason)
+	}
+	if len(words) == 0 {
+		return strings.TrimSpace(no.Message + " " + no.Reason)
+	}
+	return strings.Join(words, "; ")
 }
 
 func (d *demo) showStray(w http.ResponseWriter, status int, what, vfp string) {

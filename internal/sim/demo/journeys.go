@@ -3,6 +3,8 @@ package demo
 import (
 	"slices"
 	"sync"
+
+	"holdfast/client"
 )
 
 // maxJourneys bounds the memory; the oldest are forgotten.
@@ -10,9 +12,9 @@ const maxJourneys = 1000
 
 // journey is one link that the demo had sent.
 type journey struct {
-	Started
+	sent       client.Sent
 	lastDigits string
-	result     *Result // nil until it is over
+	result     *client.Result // nil until it is over
 }
 
 // journeys are kept in memory by the demo's own id. Its zero value is empty.
@@ -44,7 +46,7 @@ func (s *journeys) get(id string) (journey, bool) {
 }
 
 // end keeps the result, so that every page of the journey shows the same.
-func (s *journeys) end(id string, res Result) {
+func (s *journeys) end(id string, res client.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if j, ok := s.byID[id]; ok {

@@ -1,29 +1,10 @@
 package demo
 
-import "encoding/json"
+import (
+	"encoding/json"
 
-// Result is the API's result object.
-type Result struct {
-	TransactionID  string   `json:"TransactionId"`
-	SessionID      string   `json:"SessionId"`
-	RequestID      string   `json:"RequestId"`
-	PhoneNumber    string   `json:"PhoneNumber"`
-	CountryCode    string   `json:"CountryCode"`
-	Carrier        string   `json:"Carrier"`
-	LineType       string   `json:"LineType"`
-	LinkClicked    bool     `json:"LinkClicked"`
-	PhoneMatch     string   `json:"PhoneMatch"`
-	IPAddressMatch bool     `json:"IpAddressMatch"`
-	DeviceIP       string   `json:"DeviceIp,omitempty"`
-	Status         string   `json:"Status"`
-	Verdict        string   `json:"Verdict"`
-	Reasons        []string `json:"Reasons"`
-	Delivery       string   `json:"Delivery"`
-	ExpiresAt      string   `json:"ExpiresAt"`
-}
-
-// Over reports whether the result will not change any more.
-func (r Result) Over() bool { return r.Status != "" && r.Status != "pending" }
+	"holdfast/client"
+)
 
 // resultView is a result in words, and as it came.
 type resultView struct {
@@ -32,23 +13,23 @@ type resultView struct {
 	Title    string
 	Words    string
 	Reasons  []explained
-	Result   Result
+	Result   client.Result
 	JSON     string
 	Returned bool // by the link, on the phone; else in the tab that waited
 }
 
 type explained struct{ Code, Words string }
 
-func (d *demo) told(res Result, returned bool) resultView {
+func (d *demo) told(res client.Result, returned bool) resultView {
 	raw, err := json.MarshalIndent(res, "", "  ")
 	if err != nil {
-		panic(err) // strings and booleans
+		panic(err) // strings, booleans and a time
 	}
 	v := resultView{Business: d.Business, Result: res, JSON: string(raw), Returned: returned}
 	switch res.Verdict {
-	case "verified":
+	case client.Verified:
 		v.Tone, v.Title = "good", "Verified"
-	case "failed":
+	case client.Failed:
 		v.Tone, v.Title = "bad", "Not verified"
 	default:
 		v.Tone, v.Title = "warn", "Nobody can tell"
@@ -60,21 +41,21 @@ func (d *demo) told(res Result, returned bool) resultView {
 	return v
 }
 
-func wordsFor(res Result) string {
+func wordsFor(res client.Result) string {
 	switch {
-	case res.Status == "denied":
+	case res.Status == client.Denied:
 		return "The person with the phone said: this wasn't me. Somebody else typed their number."
-	case res.Status == "expired":
+	case res.Status == client.Expired:
 		return "Nobody confirmed before the link's time was over."
-	case res.Status == "undeliverable":
+	case res.Status == client.Undeliverable:
 		return "The message could not be delivered, so there was no link to tap."
-	case res.Status == "cancelled":
+	case res.Status == client.Cancelled:
 		return "The verification was withdrawn."
-	case res.PhoneMatch == "true":
+	case res.PhoneMatch == client.MatchTrue:
 		return "The mobile network says that the phone that tapped the link is the one with this number."
-	case res.PhoneMatch == "false":
+	case res.PhoneMatch == client.MatchFalse:
 		return "The link was tapped on a phone with another number."
-	case res.Verdict == "verified":
+	case res.Verdict == client.Verified:
 		return "The network could not be asked, but the link was tapped from the address that the business named, and its policy accepts that."
 	default:
 		return "The link was tapped, but no mobile network could say on which phone. Ask for another proof."
