@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"holdfast/internal/bench"
@@ -45,6 +46,7 @@ func (c *benchCommand) Run(ctx context.Context, env *environment) (err error) {
 			return err
 		}
 	}
+	env.stderr = &oneByOne{w: env.stderr}
 	world, err := startBenchWorld(ctx, c, env)
 	if err != nil {
 		return err
@@ -69,6 +71,19 @@ func (c *benchCommand) Run(ctx context.Context, env *environment) (err error) {
 		return fmt.Errorf("%d requests failed, the first: %w", n, cause)
 	}
 	return nil
+}
+
+// oneByOne lets the bench and the processes that it starts share a writer.
+type oneByOne struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (o *oneByOne) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 func (w *benchWorld) config(c *benchCommand, progress io.Writer) bench.Config {

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/access"
@@ -84,7 +85,7 @@ func startBenchWorld(ctx context.Context, c *benchCommand, env *environment) (w 
 	if w.server, err = w.child(env, "bench-server", "--config", configFile, "--log", cmp.Or(c.ServerLog, os.DevNull)); err != nil {
 		return w, err
 	}
-	proxy.to = w.server.addr
+	proxy.to.Store(&w.server.addr)
 	return w, nil
 }
 
@@ -196,13 +197,17 @@ func (w *benchWorld) startCarrier() (issuer string, proxy *benchProxy, err error
 }
 
 // benchProxy is the way from the pretend carrier to the server's public URL.
-type benchProxy struct{ to string }
+type benchProxy struct{ to atomic.Pointer[string] }
 
 // RoundTrip implements http.RoundTripper.
 func (p *benchProxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	to := p.to.Load()
+	if to == nil {
+		return nil, errors.New("the server has not started yet")
+	}
 	r = r.Clone(r.Context())
 	r.Host = r.URL.Host
-	r.URL = &url.URL{Scheme: "http", Host: p.to, Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	r.URL = &url.URL{Scheme: "http", Host: *to, Path: r.URL.Path, RawQuery: r.URL.RawQuery}
 	return http.DefaultTransport.RoundTrip(r)
 }
 

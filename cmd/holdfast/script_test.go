@@ -15,8 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"holdfast/internal/config"
 	"holdfast/internal/sim/handset"
+	"holdfast/internal/testkit/pgcluster"
 )
 
 func TestMain(m *testing.M) {
@@ -31,12 +31,24 @@ func TestMain(m *testing.M) {
 //	journey FILE   writes what the page at $BASE/ offers as the journey by curl
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	runScripts(t, "testdata/script", nil)
+}
+
+// Those that need a PostgreSQL find an empty database in HOLDFAST_DATABASE_URL.
+func TestScriptsOnPostgres(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/postgres", map[string]string{"HOLDFAST_DATABASE_URL": pgcluster.Database(t)})
+}
+
+func runScripts(t *testing.T, dir string, variables map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 			env.Setenv("TMPDIR", env.WorkDir)
-			env.Setenv("DEVMARK", config.DevelopmentKeyMark)
+			for name, value := range variables {
+				env.Setenv(name, value)
+			}
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/flow"
 	"holdfast/internal/metrics"
 	"holdfast/internal/outbox"
+	"holdfast/internal/receipts"
 	"holdfast/internal/secret"
 	"holdfast/internal/verify"
 	"holdfast/internal/web"
@@ -123,6 +124,7 @@ func (s *server) mountRoutes(ctx context.Context, mux *http.ServeMux) error {
 		return err
 	}
 	click.Register(mux, click.Config{Flow: s.flow, Insecure: s.development})
+	receipts.Register(mux, receipts.Config{Flow: s.flow, Gateways: s.gateways.receipts, Log: s.log})
 	if s.jwks != nil {
 		mux.Handle("GET "+jwksPath, s.jwks)
 	}

@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/flow"
 	"holdfast/internal/phone"
+	"holdfast/internal/receipts"
 	"holdfast/internal/sms/generic"
 	"holdfast/internal/sms/twilio"
 )
@@ -16,6 +17,7 @@ import (
 // gateway is what every configured gateway can do.
 type gateway interface {
 	flow.Gateway
+	receipts.Gateway
 	// Check reports what is wrong between the gateway and us; it sends nothing.
 	Check(ctx context.Context) error
 	Close()
@@ -23,13 +25,14 @@ type gateway interface {
 
 // gateways are all that are configured, and the one that sends.
 type gateways struct {
-	sends flow.Gateway
-	all   map[string]gateway
+	sends    flow.Gateway
+	all      map[string]gateway
+	receipts map[string]receipts.Gateway // all, as receipts sees them
 }
 
 // newGateways makes the configured gateways, or tells all that is wrong with them.
 func newGateways(c config.SMS, public *url.URL) (*gateways, config.Problems) {
-	g := &gateways{all: map[string]gateway{}}
+	g := &gateways{all: map[string]gateway{}, receipts: map[string]receipts.Gateway{}}
 	var bad config.Problems
 	for _, name := range slices.Sorted(maps.Keys(c.Gateways)) {
 		one, err := newGateway(name, c.Gateways[name], public)
@@ -37,7 +40,7 @@ func newGateways(c config.SMS, public *url.URL) (*gateways, config.Problems) {
 			bad = append(bad, config.Problem{Field: "sms.gateways." + name, Text: "can't be used: " + err.Error()})
 			continue
 		}
-		g.all[name] = one
+		g.all[name], g.receipts[name] = one, one
 		if name == c.Gateway {
 			g.sends = one
 		}
