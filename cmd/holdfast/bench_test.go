@@ -21,6 +21,7 @@ func init() {
 func TestBench(t *testing.T) {
 	for _, store := range []string{"sqlite", "postgres"} {
 		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			args := []string{
 				"bench", "--store", store, "--duration", "150ms", "--clients", "4", "--rate", "200",
 				"--preload", "500", "--folder", t.TempDir(), "--cpuprofile", t.TempDir(),
