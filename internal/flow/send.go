@@ -30,12 +30,19 @@ func (f *Flow) Send(ctx context.Context, m verify.Message, a verify.Attempt) ver
 	start, outcome := time.Now(), ""
 	defer f.observe("send", start, &outcome)
 
-	end := f.send(ctx, m, a)
+	end, err := f.send(ctx, m)
 	end.ID, end.N, end.At = a.ID, a.N, f.now()
 	outcome = attemptOutcomes[end.Result]
-	f.Log.LogAttrs(ctx, slog.LevelInfo, "verification", slog.String("event", "sms_"+outcome),
-		slog.Int64("verification", int64(a.ID)), slog.Int64("client", int64(m.ClientID)),
-		slog.Int("attempt", a.N), slog.String("gateway", a.Gateway), slog.String("code", end.Code))
+	attrs := []slog.Attr{
+		slog.String("event", "sms_"+outcome), slog.Int64("verification", int64(a.ID)), slog.Int64("client", int64(m.ClientID)),
+		slog.Int("attempt", a.N), slog.String("gateway", a.Gateway),
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("code", end.Code), slog.Any("error", err))
+	}
+	f.Log.LogAttrs(ctx, level, "verification", attrs...)
 	return end
 }
 
@@ -44,23 +51,26 @@ var attemptOutcomes = map[verify.AttemptResult]string{
 	verify.AttemptRefused: "refused", verify.AttemptLost: "lost",
 }
 
-func (f *Flow) send(ctx context.Context, m verify.Message, a verify.Attempt) verify.AttemptEnd {
+// send's error is for the operator's log: it holds our own words and no number
+// (sms.Error).
+func (f *Flow) send(ctx context.Context, m verify.Message) (verify.AttemptEnd, error) {
 	now := f.now()
 	if !now.Before(m.ExpiresAt) {
-		return verify.AttemptEnd{Result: verify.AttemptRefused, Code: "link_expired"}
+		return verify.AttemptEnd{Result: verify.AttemptRefused, Code: "link_expired"}, errLinkExpired
 	}
 	text, err := f.compose(ctx, m)
 	if err != nil {
-		f.Log.ErrorContext(ctx, "an SMS can't be composed", "verification", int64(m.ID), "error", err)
-		return verify.AttemptEnd{Result: verify.AttemptRetry, Code: "compose_failed"}
+		return verify.AttemptEnd{Result: verify.AttemptRetry, Code: "compose_failed"}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	accepted, err := f.Gateways.Route(m.Phone).Send(ctx, sms.Message{
 		To: m.Phone, Text: text, Ref: f.receiptRef(m.ID).Reveal(), ValidFor: m.ExpiresAt.Sub(now),
 	})
-	return attemptEnd(now, accepted, err)
+	return attemptEnd(now, accepted, err), err
 }
+
+var errLinkExpired = errors.New("the link's time was over before the text could go out")
 
 func attemptEnd(now time.Time, accepted sms.Accepted, err error) verify.AttemptEnd {
 	if err == nil {
