@@ -54,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 		if err := d.Decode(&std); err != nil {
 			t.Fatalf("encoding/json refuses what was read: %v", err)
 		}
-		if _, err := d.Token(); err != io.EOF { //nolint:errorlint // Decoder returns it bare
+		if _, err := d.Token(); err != io.EOF { // Decoder returns it bare
 			t.Fatal("something is left")
 		}
 		b.read = reading{}

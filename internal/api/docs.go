@@ -70,7 +70,7 @@ type call struct {
 	ID, Method, Path, Summary, Text string
 	Open                            bool
 	Parameters, Body                []property
-	Answers                         []reply
+	Answers, Errors                 []reply
 	Curl                            string
 }
 
@@ -87,7 +87,7 @@ type property struct {
 func render(document *huma.OpenAPI, publicURL string) ([]byte, error) {
 	p := page{
 		Title: document.Info.Title, Version: document.Info.Version, Text: document.Info.Description,
-		PublicURL: publicURL, Style: template.CSS(docsCSS), //nolint:gosec // our own file
+		PublicURL: publicURL, Style: template.CSS(docsCSS), // our own file
 		Problem: propertiesOf(document, &huma.Schema{Ref: "#/components/schemas/ProblemBody"}),
 	}
 	for path, item := range document.Paths {
@@ -121,12 +121,16 @@ func callOf(document *huma.OpenAPI, method, path string, op *huma.Operation) cal
 	}
 	for status, response := range op.Responses {
 		r := reply{Status: status, Text: response.Description}
-		if content := response.Content[jsonType]; content != nil && status < "300" {
+		if status >= "400" {
+			c.Errors = append(c.Errors, r)
+			continue
+		}
+		if content := response.Content[jsonType]; content != nil {
 			r.Fields = propertiesOf(document, content.Schema)
 		}
 		c.Answers = append(c.Answers, r)
 	}
-	slices.SortFunc(c.Answers, func(a, b reply) int { return strings.Compare(a.Status, b.Status) })
+	slices.SortFunc(c.Errors, func(a, b reply) int { return strings.Compare(a.Status, b.Status) })
 	c.Curl = curlOf(c)
 	return c
 }
@@ -169,9 +173,18 @@ func propertyOf(document *huma.OpenAPI, name string, s *huma.Schema) property {
 		p.Type = strings.Join(values, " | ")
 	}
 	if len(s.Examples) > 0 {
-		p.Example = fmt.Sprint(s.Examples[0])
+		p.Example = exampleOf(s.Examples[0])
 	}
 	return p
+}
+
+// exampleOf writes an example as it stands in JSON, a string without its quotes.
+func exampleOf(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	text, _ := json.Marshal(value) // it came from JSON
+	return string(text)
 }
 
 func resolved(document *huma.OpenAPI, s *huma.Schema) *huma.Schema {

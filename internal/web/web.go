@@ -145,7 +145,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // a part of the answer is out already, the connection is cut: half an answer
 // must not look like a whole one.
 func (m *middleware) recovered(x *exchange, r *http.Request, what any, start time.Time) {
-	if what != http.ErrAbortHandler { //nolint:errorlint // net/http compares the same way
+	if what != http.ErrAbortHandler { // net/http compares the same way
 		m.Log.LogAttrs(x, slog.LevelError, "panic", slog.String("request_id", x.id[0]),
 			slog.String("route", route(r)), slog.Any("panic", what), slog.String("stack", string(debug.Stack())))
 		if x.rec.status == 0 {
