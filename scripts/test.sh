@@ -35,6 +35,7 @@ missing() {
 	has_compiler || echo compiler
 	has_postgres || echo postgres
 	has_browser || echo browser
+	has curl || echo curl
 }
 
 install_missing() {
@@ -42,6 +43,7 @@ install_missing() {
 	for need in $(missing); do
 		case "$need" in
 		compiler) packages+=(gcc libc6-dev) ;;
+		curl) packages+=(curl) ;;
 		postgres) packages+=(postgresql) ;;
 		browser) [ "$(distribution)" = debian ] && packages+=(chromium) ;;
 		esac
@@ -64,6 +66,8 @@ explain_missing() {
 		postgres)
 			say "  PostgreSQL's server binaries (14 or later), or TEST_POSTGRES_URL=postgres://… of a server whose databases may be created and dropped"
 			say "    Debian, Ubuntu: apt-get install postgresql    Fedora: dnf install postgresql-server    macOS: brew install postgresql@17" ;;
+		curl)
+			say "  curl" ;;
 		browser)
 			say "  Chromium or Google Chrome"
 			say "    Debian: apt-get install chromium    Fedora: dnf install chromium    macOS: brew install --cask chromium"

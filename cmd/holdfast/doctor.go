@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,6 +47,7 @@ func (c doctorCommand) Run(ctx context.Context, env *environment) error {
 		d.note("database", d.database(ctx))
 	}
 	d.note("files", d.files())
+	d.note("client addresses", d.proxies())
 	if !c.Offline {
 		if cfg.Public != nil {
 			d.note("public URL", visitPublic(ctx, cfg.Public))
@@ -145,6 +147,18 @@ func (d *doctor) files() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// proxies notices a server that only a proxy can reach and that believes none:
+// every client would have the proxy's address.
+func (d *doctor) proxies() error {
+	host, _, _ := net.SplitHostPort(d.cfg.Listen) // what is wrong with it is noted already
+	addr, err := netip.ParseAddr(host)
+	if len(d.cfg.TrustedProxies) == 0 && (host == "localhost" || err == nil && addr.IsLoopback()) {
+		return errors.New("listen is a loopback address, so requests come by a proxy, but trusted_proxies is empty: " +
+			"all clients would share one address, no carrier would be found by it, and limits would hit everybody at once")
+	}
+	return nil
 }
 
 // inFolders replaces folders by the keys in them.

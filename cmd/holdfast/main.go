@@ -49,6 +49,7 @@ var errReported = errors.New("reported")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	env := &environment{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
 	err := run(ctx, os.Args[1:], env)
 	stop()
@@ -67,7 +68,6 @@ func run(ctx context.Context, args []string, env *environment) error {
 	parser, err := kong.New(&line,
 		kong.Name("holdfast"),
 		kong.Description("Phone verification by a fortified link and the mobile network."),
-		kong.UsageOnError(),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
