@@ -53,7 +53,7 @@ type Config struct {
 	// product that had it elsewhere; each is absolute, of letters, digits and
 	// / . _ - ~. Empty means none.
 	SendLinkPaths []string
-	// PublicURL stands in the examples at /docs, without a slash at its end; empty
+	// PublicURL stands in the examples at /docs; empty
 	// means https://holdfast.example.
 	PublicURL string
 }

@@ -33,7 +33,7 @@ func registerDocs(mux *http.ServeMux, document *huma.OpenAPI, publicURL string) 
 	if err != nil {
 		return err
 	}
-	page, err := render(document, cmp.Or(publicURL, "https://holdfast.example"))
+	page, err := render(document, cmp.Or(strings.TrimRight(publicURL, "/"), "https://holdfast.example"))
 	if err != nil {
 		return err
 	}
