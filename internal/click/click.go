@@ -47,9 +47,9 @@ type Network interface {
 type Config struct {
 	// Flow is required.
 	Flow Flow
-	// Insecure is for development over plain HTTP: the cookie then has neither
-	// Secure nor the __Host- prefix, which not every browser and no script takes
-	// without TLS. The zero value is the safe one.
+	// Insecure is for development over plain HTTP: beside the cookie goes one
+	// without Secure and prefix, for the browsers and HTTP libraries that send
+	// no Secure cookie to a loopback host. The zero value is the safe one.
 	Insecure bool
 	// Now is the clock of "asked 2 minutes ago"; nil means time.Now.
 	Now func() time.Time
@@ -70,7 +70,7 @@ func Register(mux *http.ServeMux, c Config) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	h := &handler{Config: c, cookie: cookieFor(c.Insecure), sameOrigin: http.NewCrossOriginProtection()}
+	h := &handler{Config: c, cookie: cookie{insecure: c.Insecure}, sameOrigin: http.NewCrossOriginProtection()}
 	link := flow.LinkPath + "{token}"
 	mux.HandleFunc("GET "+link, h.open)
 	mux.HandleFunc("POST "+link, h.guarded(h.confirm))

@@ -3,6 +3,7 @@ package click_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -267,6 +268,32 @@ func TestCookie(t *testing.T) {
 	}
 	if f.taps[0].Browser != "" || string(f.taps[2].Browser) != c.Value {
 		t.Error("the flow must know the browser by what it sent")
+	}
+}
+
+// In development a client that keeps no Secure cookie without TLS is bound by the
+// other one; elsewhere that one counts for nothing.
+func TestInsecureCookieCountsOnlyInDevelopment(t *testing.T) {
+	t.Parallel()
+	value := "AAECAwQFBgcICQoLDA0ODxAR"
+	for _, insecure := range []bool{true, false} {
+		f := shows(flow.ShowLink)
+		mux := http.NewServeMux()
+		click.Register(mux, click.Config{Flow: f, Insecure: insecure})
+		r := httptest.NewRequest("POST", "/l/"+token, nil)
+		r.Header.Set("Cookie", click.InsecureCookieName+"="+value)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		if taken := string(f.taps[0].Browser) == value; taken != insecure {
+			t.Errorf("insecure %v: taken %v", insecure, taken)
+		}
+		names := []string{}
+		for _, c := range w.Result().Cookies() {
+			names = append(names, c.Name)
+		}
+		if want := map[bool]int{true: 2, false: 1}[insecure]; len(names) != want || names[0] != click.CookieName {
+			t.Errorf("insecure %v: set %v", insecure, names)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // CookieName is the cookie that binds a journey to one browser. Its prefix makes
 // browsers refuse one that another host or plain HTTP tries to plant (RFC 6265bis
-// section 4.1.3.2). With Config.Insecure it is InsecureCookieName.
+// section 4.1.3.2). With Config.Insecure InsecureCookieName goes beside it.
 const (
 	CookieName         = "__Host-holdfast"
 	InsecureCookieName = "holdfast"
@@ -24,23 +24,25 @@ const CookieTime = 15 * time.Minute
 // browserBytes is how many random bytes a browser's cookie has.
 const browserBytes = 18
 
-type cookie struct {
-	name   string
-	secure bool
-}
+// cookie is the binding cookie. Development runs over plain HTTP on loopback:
+// Chromium, Firefox and curl take a Secure cookie there, Safari and most HTTP
+// libraries don't, so that insecure sets the same value without Secure as well.
+type cookie struct{ insecure bool }
 
-func cookieFor(insecure bool) cookie {
-	if insecure {
-		return cookie{name: InsecureCookieName}
+func (c cookie) names() []string {
+	if c.insecure {
+		return []string{CookieName, InsecureCookieName}
 	}
-	return cookie{name: CookieName, secure: true}
+	return []string{CookieName}
 }
 
 // read returns the browser's cookie, or "" where there is none that we made.
 func (c cookie) read(r *http.Request) flow.Browser {
-	for _, found := range r.CookiesNamed(c.name) {
-		if madeHere(found.Value) {
-			return flow.Browser(found.Value)
+	for _, name := range c.names() {
+		for _, found := range r.CookiesNamed(name) {
+			if madeHere(found.Value) {
+				return flow.Browser(found.Value)
+			}
 		}
 	}
 	return ""
@@ -64,8 +66,10 @@ func newBrowser() flow.Browser {
 // write sets the cookie. SameSite is Lax and not Strict because the carrier
 // sends the browser back by a navigation from its own site.
 func (c cookie) write(w http.ResponseWriter, browser flow.Browser) {
-	http.SetCookie(w, &http.Cookie{
-		Name: c.name, Value: string(browser), Path: "/", MaxAge: int(CookieTime / time.Second),
-		Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	for _, name := range c.names() {
+		http.SetCookie(w, &http.Cookie{
+			Name: name, Value: string(browser), Path: "/", MaxAge: int(CookieTime / time.Second),
+			Secure: name == CookieName, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
+	}
 }
