@@ -95,9 +95,11 @@ func BenchmarkClick(b *testing.B) {
 
 func BenchmarkVerification(b *testing.B) {
 	s, ids := open(b, migrated(b)), verify.NewIDs(node, time.Now)
-	id := create(b, s, ids)
+	made := make([]verify.ID, 10_000)
+	together(len(made), func(i int) { made[i] = create(b, s, ids) })
+	var next atomic.Int64
 	perSecond(b, func() {
-		if _, err := s.Verification(b.Context(), id); err != nil {
+		if _, err := s.Verification(b.Context(), made[next.Add(7919)%int64(len(made))]); err != nil {
 			b.Error(err)
 		}
 	})

@@ -21,11 +21,6 @@ func (s *Store) guarded(ctx context.Context, w write) error {
 	return verify.ErrConflict
 }
 
-func (s *Store) exists(ctx context.Context, id verify.ID) error {
-	var one int
-	return failure(s.pool.QueryRow(ctx, "SELECT 1 FROM tracks WHERE id = $1", int64(id)).Scan(&one))
-}
-
 type consume struct {
 	id    verify.ID
 	click verify.Click

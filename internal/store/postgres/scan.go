@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -28,15 +27,6 @@ type digest struct{ *secret.Digest }
 func (d digest) ScanBytes(v []byte) error {
 	*d.Digest = secret.Digest{}
 	copy(d.Digest[:], v)
-	return nil
-}
-
-// address reads an inet, NULL as the invalid address.
-type address struct{ *netip.Addr }
-
-// ScanNetipPrefix implements pgtype.NetipPrefixScanner.
-func (a address) ScanNetipPrefix(v netip.Prefix) error {
-	*a.Addr = v.Addr()
 	return nil
 }
 

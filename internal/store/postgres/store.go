@@ -4,10 +4,10 @@
 // Writes that concern one verification are gathered: two committers, each with a
 // connection of its own, take whatever is waiting and send it as multi-row
 // statements in one pipeline, which is one transaction, one network round trip
-// and one flush of the log for up to maxBatch writes. A verification always goes
-// to the same committer, which keeps its writes in order. An answer goes out
-// after the commit. What is rare (clients, tokens, claims of due messages,
-// requests with an Idempotency-Key) and all reads go through a pool.
+// and one flush of the log for up to maxBatch writes. A verification's writes
+// follow each other in order. An answer goes out after the commit. Two readers
+// gather reads of verifications likewise. What is rarer (clients, tokens, claims
+// of due messages, requests with an Idempotency-Key) goes through a pool.
 //
 // Every guard is in the WHERE of the one statement that writes, with its states
 // taken from package verify; a write that changed no row has lost.
@@ -32,17 +32,21 @@ type Config struct {
 	// URL is a libpq connection URI or key=value string. It must name a database
 	// that Migrate has prepared. The empty one is not valid.
 	URL string
-	// Readers is how many connections the pool may open, beside the two that
-	// write; 0 means two for each processor, and at least four.
-	Readers int
+	// Pool is how many connections the pool may open, beside the four that are
+	// always open; 0 means two for each processor, and at least four.
+	Pool int
 }
 
 // Store is a database. Its methods may be called concurrently.
 type Store struct {
-	pool       *pgxpool.Pool
-	committers [2]*committer
-	close      sync.Once
+	pool   *pgxpool.Pool
+	writes *gatherer[*op]
+	reads  *gatherer[*lookup]
+	close  sync.Once
 }
+
+// workers is how many committers and readers there are.
+const workers = 2
 
 // connectTime bounds the start of one connection.
 const connectTime = 5 * time.Second
@@ -55,13 +59,21 @@ func New(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := newPool(ctx, config, c.Readers)
+	pool, err := newPool(ctx, config, c.Pool)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool}
-	for i := range s.committers {
-		if s.committers[i], err = newCommitter(ctx, config.ConnConfig); err != nil {
+	s := &Store{
+		pool:   pool,
+		writes: newGatherer(func(o *op) verify.ID { return o.id }),
+		reads:  newGatherer[*lookup](nil),
+	}
+	for range workers {
+		err := s.startCommitter(ctx, config.ConnConfig)
+		if err == nil {
+			err = s.startReader(ctx, config.ConnConfig)
+		}
+		if err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -93,11 +105,11 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-func newPool(ctx context.Context, config *pgxpool.Config, readers int) (*pgxpool.Pool, error) {
-	if readers == 0 {
-		readers = max(4, 2*runtime.NumCPU())
+func newPool(ctx context.Context, config *pgxpool.Config, conns int) (*pgxpool.Pool, error) {
+	if conns == 0 {
+		conns = max(4, 2*runtime.NumCPU())
 	}
-	config.MaxConns = int32(readers)
+	config.MaxConns = int32(conns)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -112,11 +124,8 @@ func newPool(ctx context.Context, config *pgxpool.Config, readers int) (*pgxpool
 // Close ends after the writes and reads under way. Later calls of any method fail.
 func (s *Store) Close() error {
 	s.close.Do(func() {
-		for _, c := range s.committers {
-			if c != nil {
-				c.end()
-			}
-		}
+		s.writes.end()
+		s.reads.end()
 		s.pool.Close()
 	})
 	return nil
