@@ -119,12 +119,16 @@ func journey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(script), 0o600))
 }
 
+// ownConnections is for requests that must not share http.DefaultTransport: every
+// httptest.Server that closes cuts what is idle there.
+var ownConnections = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 func get(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := ownConnections.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -73,7 +73,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 
 	body := make(chan string, 1)
 	go func() {
-		resp, err := http.Get(p.public.String() + "/slow")
+		resp, err := ownConnections.Get(p.public.String() + "/slow")
 		if err != nil {
 			body <- err.Error()
 			return

@@ -28,7 +28,7 @@ func (b *backlog) Backlog(context.Context) (int, time.Time, error) {
 
 func scrape(t *testing.T, from *httptest.Server) string {
 	t.Helper()
-	response, err := http.Get(from.URL)
+	response, err := from.Client().Get(from.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
