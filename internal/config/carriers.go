@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,10 @@ type Camara struct {
 	Purpose string `key:"purpose"`
 	// HashedNumber sends SHA-256 of the number instead of the number.
 	HashedNumber bool `key:"hashed_number"`
+	// InsecureHTTP lets the carrier be plain http on this machine itself: safe where
+	// that is a proxy of one's own to the carrier. Whoever answers there decides
+	// who is verified.
+	InsecureHTTP bool `key:"insecure_http"`
 }
 
 // Endpoints are an authorization server's, where it has no discovery.
@@ -72,7 +77,7 @@ func (c *Camara) check(path string, bad *Problems) {
 		if value == "" {
 			bad.add(path+"."+key, "is required: "+what)
 		} else if key != "client_id" {
-			checkURL(path+"."+key, value, false, bad)
+			checkCarrierURL(path+"."+key, value, c.InsecureHTTP, bad)
 		}
 	}
 	required("issuer", c.Issuer, "the authorization server's identifier, as it calls itself")
@@ -114,6 +119,16 @@ func (c *Config) checkCarriers(bad *Problems) {
 			carrier.Camara.check(path, bad)
 		}
 	}
+}
+
+// checkCarrierURL is stricter than checkURL: a pretend carrier on this machine,
+// which would verify anybody, must not get into a server by mistake.
+func checkCarrierURL(field, text string, insecure bool, bad *Problems) {
+	if strings.HasPrefix(text, "http://") && !insecure {
+		bad.add(field, "must be https; a proxy on this machine needs insecure_http")
+		return
+	}
+	checkURL(field, text, false, bad)
 }
 
 func (c *Carrier) readNetworks(path string, claimed map[netip.Prefix]string, bad *Problems) {

@@ -148,6 +148,8 @@ var faults = []struct{ name, replace, with, field, text string }{
 	{"two that serve the rest", "public_url:", "carriers: [{name: a}, {name: b}]\npublic_url:", "carriers[1].networks", "only one can"},
 	{"camara without issuer", "public_url:", "carriers: [{name: a, kind: camara}]\npublic_url:", "carriers[0].issuer", "is required"},
 	{"plain carrier", "public_url:", "carriers: [{name: a, kind: camara, issuer: 'http://op.example'}]\npublic_url:", "carriers[0].issuer", "must be https"},
+	{"carrier on this machine", "public_url:", "carriers: [{name: a, kind: camara, issuer: 'http://127.0.0.1:1'}]\npublic_url:", "carriers[0].issuer", "insecure_http"},
+	{"plain carrier, insecure", "public_url:", "carriers: [{name: a, kind: camara, insecure_http: true, issuer: 'http://op.example'}]\npublic_url:", "carriers[0].issuer", "must be https"},
 	{"half the endpoints", "public_url:", "carriers: [{name: a, kind: camara, endpoints: {token: 'https://op.example/t'}}]\npublic_url:", "carriers[0].endpoints.jwks", "all three"},
 	{"alg", "public_url:", "carriers: [{name: a, kind: camara, alg: HS256}]\npublic_url:", "carriers[0].alg", "RS256 or ES256"},
 	{"no YAML", "database:", "\t:", "configuration file", "is not right"},
