@@ -84,9 +84,9 @@ func (s *Store) RecordReceipt(ctx context.Context, id verify.ID, event verify.De
 
 // Attempts are a message's attempts in order.
 func (s *Store) Attempts(ctx context.Context, id verify.ID) ([]verify.AttemptRecord, error) {
-	rows, _ := s.pool.Query(ctx, `
+	result, _ := s.pool.Query(ctx, `
 		SELECT n, gateway, begun_at, ended_at, result, code, provider_id FROM attempts WHERE id = $1 ORDER BY n`, int64(id))
-	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (verify.AttemptRecord, error) {
+	records, err := pgx.CollectRows(result, func(row pgx.CollectableRow) (verify.AttemptRecord, error) {
 		a := verify.AttemptRecord{Attempt: verify.Attempt{ID: id}}
 		err := row.Scan(&a.N, &a.Gateway, instant{&a.At}, instant{&a.EndedAt}, &a.Result, words{&a.Code}, words{&a.ProviderID})
 		return a, err

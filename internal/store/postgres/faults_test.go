@@ -204,6 +204,11 @@ func TestMigrateAtOnce(t *testing.T) {
 		}
 	})
 	open(t, url)
+	// A rolling upgrade migrates while the old program still runs and restarts.
+	if _, err := connect(t, url).Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)"); err != nil {
+		t.Fatal(err)
+	}
+	open(t, url)
 }
 
 // TestErrorsKeepThePassword guards the password in the URL, which errors are

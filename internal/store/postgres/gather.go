@@ -75,14 +75,19 @@ func (g *gatherer[T]) work(do func(batch []T), end func()) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for {
-			if batch, keys = g.take(batch[:0], keys[:0]); len(batch) == 0 {
-				if g.closed && len(g.waiting) == 0 {
-					return
-				}
+			batch, keys = g.take(batch[:0], keys[:0])
+			switch {
+			case len(batch) > 0:
+			case g.closed && len(g.waiting) == 0:
+				g.turn.Broadcast()
+				return
+			default:
 				g.turn.Wait()
 				continue
 			}
-			g.busy++
+			if g.mayStart() {
+				g.turn.Signal()
+			}
 			g.mu.Unlock()
 			do(batch)
 			clear(batch)
@@ -91,13 +96,13 @@ func (g *gatherer[T]) work(do func(batch []T), end func()) {
 			for _, key := range keys {
 				delete(g.inFlight, key)
 			}
-			g.turn.Signal()
 		}
 	})
 }
 
-// take moves the next batch out of what is waiting. What can't go yet stays in
-// line, in order.
+// take moves the next batch out of what is waiting, and counts its worker busy.
+// What can't go yet stays in line, in order; it goes with the worker that it
+// waits for.
 func (g *gatherer[T]) take(batch []T, keys []verify.ID) ([]T, []verify.ID) {
 	if !g.mayStart() {
 		return batch, keys
@@ -117,6 +122,9 @@ func (g *gatherer[T]) take(batch []T, keys []verify.ID) ([]T, []verify.ID) {
 	}
 	clear(g.waiting[len(left):])
 	g.waiting = left
+	if len(batch) > 0 {
+		g.busy++
+	}
 	return batch, keys
 }
 

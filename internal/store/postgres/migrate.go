@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -17,7 +18,15 @@ import (
 var embedded embed.FS
 
 // schemaVersion is the newest migration's number.
-const schemaVersion = 1
+var schemaVersion = func() (newest int64) {
+	files, _ := fs.Glob(embedded, "migrations/*.sql")
+	for _, name := range files {
+		if version, err := goose.NumericComponent(name); err == nil {
+			newest = max(newest, version)
+		}
+	}
+	return newest
+}()
 
 // Migrate brings the database's schema up to date. Several nodes may do so at
 // once: they take turns.
@@ -32,7 +41,8 @@ func Migrate(ctx context.Context, c Config) error {
 	}
 	db := stdlib.OpenDB(*config.ConnConfig)
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{}))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(migrationLock{}),
+		goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("postgres: the migrations can't be read: %w", err)
 	}

@@ -40,7 +40,7 @@ func preload(ctx context.Context, tx pgx.Tx, first, last int, client verify.Clie
 	count := last - first + 1
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"verifications"}, []string{
 		"id", "client_id", "segments", "created_at", "request_id", "session_id",
-		"phone", "country", "target_url", "source_addr", "text", "link_digest", "link_sealed",
+		"phone", "country", "target_url", "source_addr", "text", "link", "link_sealed",
 	}, pgx.CopyFromSlice(count, func(i int) ([]any, error) {
 		id, at := old(i)
 		link := preloadDigest(id, secret.ForLink)

@@ -27,7 +27,7 @@ var (
 		), moved AS (
 			UPDATE tracks t SET delivery = f.delivery,
 				due_at = CASE WHEN f.delivery = %[4]d THEN $3::timestamptz END,
-				lease_node = CASE WHEN f.delivery = %[4]d THEN $4::smallint END
+				node = CASE WHEN f.delivery = %[4]d THEN $4::smallint END
 			FROM found f WHERE t.id = ANY ($1) AND t.id = f.id
 			RETURNING t.id, t.delivery, t.expires_at, t.attempts
 		)
@@ -36,10 +36,10 @@ var (
 		verify.AttemptOpen, verify.Lose.To(), verify.Fail.To(), verify.Queued)
 
 	selectLeased = `
-		SELECT id FROM tracks WHERE due_at IS NOT NULL AND lease_node = $1 ORDER BY id FOR UPDATE`
+		SELECT id FROM tracks WHERE due_at IS NOT NULL AND node = $1 ORDER BY id FOR UPDATE`
 
 	release = fmt.Sprintf(`
-		UPDATE tracks t SET due_at = $2, lease_node = NULL
+		UPDATE tracks t SET due_at = $2, node = NULL
 		WHERE t.id = ANY ($1) AND NOT EXISTS (SELECT FROM attempts a WHERE a.id = t.id AND a.result = %d)`, verify.AttemptOpen)
 )
 
@@ -47,13 +47,13 @@ var (
 func (s *Store) ClaimDue(ctx context.Context, now time.Time, lease verify.Lease, limit int) (claimed []verify.Message, err error) {
 	now = now.Truncate(time.Microsecond)
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, selectDue, now, limit)
-		due, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		result, _ := tx.Query(ctx, selectDue, now, limit)
+		due, err := pgx.CollectRows(result, pgx.RowTo[int64])
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		rows, _ = tx.Query(ctx, claim, due, now, lease.Until, int(lease.Node))
-		claimed, err = pgx.CollectRows(rows, scanMessage)
+		result, _ = tx.Query(ctx, claim, due, now, lease.Until, int(lease.Node))
+		claimed, err = pgx.CollectRows(result, scanMessage)
 		return err
 	})
 	if err != nil {
@@ -75,8 +75,8 @@ func scanMessage(row pgx.CollectableRow) (m verify.Message, err error) {
 func (s *Store) ReleaseLeases(ctx context.Context, node verify.Node, now time.Time) error {
 	for try := 1; ; try++ {
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			rows, _ := tx.Query(ctx, selectLeased, int(node))
-			leased, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+			result, _ := tx.Query(ctx, selectLeased, int(node))
+			leased, err := pgx.CollectRows(result, pgx.RowTo[int64])
 			if err != nil || len(leased) == 0 {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 // reads them.
 var selectVerifications = statement{"verifications", `
 	SELECT v.id, v.client_id, v.segments, v.created_at, v.request_id, v.session_id, v.phone, v.country, v.target_url, v.source_addr,
-		v.text, v.link_digest, v.link_sealed, t.expires_at, t.link, t.delivery, t.match, t.ip_match, t.clicked_at, t.answered_at,
+		v.text, v.link, v.link_sealed, t.expires_at, t.link, t.delivery, t.match, t.ip_match, t.clicked_at, t.answered_at,
 		t.ended_at, t.click_addr, t.browser, t.carrier, array_to_string(t.reasons, ','), t.vfp
 	FROM verifications v JOIN tracks t ON t.id = v.id WHERE v.id = ANY ($1::bigint[]) AND t.id = ANY ($1)`}
 

@@ -36,14 +36,14 @@ var statements = [verbs]statement{
 			SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::text[],
 				$8::text[], $9::text[], $10::inet[], $11::text[], $12::bytea[], $13::bytea[], $14::timestamptz[], $15::timestamptz[], $16::smallint[])
 			AS u (id, client_id, segments, created_at, request_id, session_id, phone,
-				country, target_url, source_addr, text, link_digest, link_sealed, expires_at, due_at, lease_node)
+				country, target_url, source_addr, text, link, link_sealed, expires_at, due_at, node)
 		), wide AS (
 			INSERT INTO verifications (id, client_id, segments, created_at, request_id, session_id, phone,
-				country, target_url, source_addr, text, link_digest, link_sealed)
+				country, target_url, source_addr, text, link, link_sealed)
 			SELECT id, client_id, segments, created_at, request_id, session_id, phone,
-				country, target_url, source_addr, text, link_digest, link_sealed FROM u
+				country, target_url, source_addr, text, link, link_sealed FROM u
 		)
-		INSERT INTO tracks (id, expires_at, due_at, lease_node) SELECT id, expires_at, due_at, lease_node FROM u`},
+		INSERT INTO tracks (id, expires_at, due_at, node) SELECT id, expires_at, due_at, node FROM u`},
 
 	verbConsume: {"consume", fmt.Sprintf(`
 		UPDATE tracks t SET link = %d, clicked_at = u.at, click_addr = u.addr, browser = u.browser, carrier = u.carrier, ip_match = u.ip_match
@@ -75,7 +75,7 @@ var statements = [verbs]statement{
 			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $5::timestamptz[]) AS u (id, node, n, gateway, at)
 		), begun AS (
 			UPDATE tracks t SET attempts = u.n FROM u`+
-		fromTracks+`AND t.delivery = %d AND t.lease_node = u.node AND t.due_at > u.at AND t.attempts = u.n - 1
+		fromTracks+`AND t.delivery = %d AND t.node = u.node AND t.due_at > u.at AND t.attempts = u.n - 1
 			RETURNING t.id, u.n, u.gateway, u.at
 		)
 		INSERT INTO attempts (id, n, gateway, begun_at) SELECT id, n, gateway, at FROM begun RETURNING id`, verify.Queued)},
@@ -91,12 +91,12 @@ var statements = [verbs]statement{
 			FROM u WHERE a.id = ANY ($1) AND a.id = u.id AND a.n = u.n AND a.result = %d
 			RETURNING a.id, u.moves, u.delivery, u.due_at
 		)
-		UPDATE tracks t SET lease_node = NULL, due_at = CASE WHEN t.delivery = %d THEN u.due_at END,
+		UPDATE tracks t SET node = NULL, due_at = CASE WHEN t.delivery = %d THEN u.due_at END,
 			delivery = CASE WHEN u.moves >> t.delivery & 1 = 1 THEN u.delivery ELSE t.delivery END
 		FROM ended u`+fromTracks+`RETURNING t.id`, verify.AttemptOpen, verify.Queued)},
 
 	verbReceipt: {"receipt", `
-		UPDATE tracks t SET delivery = u.delivery, due_at = NULL, lease_node = NULL, receipt_code = u.code, receipt_at = u.at
+		UPDATE tracks t SET delivery = u.delivery, due_at = NULL, node = NULL, receipt_code = u.code, receipt_at = u.at
 		FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $5::timestamptz[]) AS u (id, moves, delivery, code, at)` +
 		fromTracks + `AND u.moves >> t.delivery & 1 = 1 RETURNING t.id`},
 }

@@ -49,14 +49,14 @@ func (s *Store) ClientByUsername(ctx context.Context, username string) (tenant.C
 
 // Clients are all, by user name.
 func (s *Store) Clients(ctx context.Context) ([]tenant.Client, error) {
-	rows, _ := s.pool.Query(ctx, selectClient+"ORDER BY username")
-	clients, err := pgx.CollectRows(rows, scanClient)
+	result, _ := s.pool.Query(ctx, selectClient+"ORDER BY username")
+	clients, err := pgx.CollectRows(result, scanClient)
 	return clients, failure(err)
 }
 
 func (s *Store) oneClient(ctx context.Context, sql string, key any) (tenant.Client, error) {
-	rows, _ := s.pool.Query(ctx, sql, key)
-	client, err := pgx.CollectExactlyOneRow(rows, scanClient)
+	result, _ := s.pool.Query(ctx, sql, key)
+	client, err := pgx.CollectExactlyOneRow(result, scanClient)
 	return client, failure(err)
 }
 

@@ -1,3 +1,5 @@
+-- Numbers of states are those of package verify.
+
 -- +goose Up
 
 -- What never changes of a verification. Rows come in the order of their key; no
@@ -10,12 +12,12 @@ CREATE TABLE verifications (
     created_at  timestamptz NOT NULL,
     request_id  uuid        NOT NULL,
     session_id  uuid        NOT NULL,
-    phone       text        NOT NULL,
+    phone       text        NOT NULL, -- E.164
     country     text        NOT NULL,
     target_url  text        NOT NULL,
     source_addr inet,
     text        text        NOT NULL,
-    link_digest bytea       NOT NULL,
+    link        bytea       NOT NULL, -- digest
     link_sealed bytea
 );
 
@@ -29,7 +31,7 @@ CREATE TABLE tracks (
     id           bigint      PRIMARY KEY,
     expires_at   timestamptz NOT NULL,
     due_at       timestamptz,
-    lease_node   smallint,
+    node         smallint,
     attempts     smallint    NOT NULL DEFAULT 0,
     link         smallint    NOT NULL DEFAULT 0,
     delivery     smallint    NOT NULL DEFAULT 0,
@@ -39,9 +41,9 @@ CREATE TABLE tracks (
     answered_at  timestamptz,
     ended_at     timestamptz,
     receipt_at   timestamptz,
-    receipt_code text,
+    receipt_code text, -- of the last receipt that moved the delivery
     click_addr   inet,
-    browser      bytea,
+    browser      bytea, -- digest
     carrier      text,
     reasons      text[],
     vfp          bytea,
@@ -83,7 +85,7 @@ CREATE TABLE clients (
 CREATE TABLE access_tokens (
     id         bigint      PRIMARY KEY,
     digest     bytea       NOT NULL,
-    client_id  bigint      NOT NULL,
+    client_id  bigint      NOT NULL REFERENCES clients (id),
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz
