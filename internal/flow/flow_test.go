@@ -599,8 +599,12 @@ func TestReceipts(t *testing.T) {
 		status sms.Status
 		want   verify.DeliveryState
 	}{
-		{sms.OnItsWay, verify.Sent}, {sms.Ignored, verify.Sent}, {sms.Arrived, verify.Delivered},
-		{sms.OnItsWay, verify.Delivered}, {sms.Undeliverable, verify.Delivered}, {sms.Arrived, verify.Delivered},
+		{sms.OnItsWay, verify.Sent},
+		{sms.Ignored, verify.Sent},
+		{sms.Arrived, verify.Delivered},
+		{sms.OnItsWay, verify.Delivered},
+		{sms.Undeliverable, verify.Delivered},
+		{sms.Arrived, verify.Delivered},
 	} {
 		if err := w.Receipt(t.Context(), sms.Receipt{Ref: ref, Status: step.status}); err != nil {
 			t.Fatal(err)

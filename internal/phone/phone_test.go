@@ -77,7 +77,7 @@ func TestParseE164FindsTheCountry(t *testing.T) {
 // The table of verdicts is right only while the library's patterns decide by
 // the first six digits: an upgrade that looks further must fail here.
 func TestVerdictNeedsSixDigits(t *testing.T) {
-	for range 20_000 {
+	for range 2_000 {
 		prefix := 200_000 + rand.IntN(800_000)
 		a := fmt.Sprintf("%06d%04d", prefix, rand.IntN(10_000))
 		b := fmt.Sprintf("%06d%04d", prefix, rand.IntN(10_000))
