@@ -227,7 +227,7 @@ func (w *benchWorld) writeConfig(folder, issuer string) (file string, err error)
 			"kind": "generic", "url": w.sink.URL(), "id_path": bench.SinkIDPath,
 		}}},
 		"carriers": []any{map[string]any{
-			"name": benchCarrier, "kind": "camara", "issuer": issuer, "client_id": benchClientID, "api_root": issuer,
+			"name": benchCarrier, "kind": "camara", "issuer": issuer, "client_id": benchClientID, "api_root": issuer, "insecure_http": true,
 		}},
 		"carrier_keys": map[string]any{"paths": []string{keyFile}},
 	}, "", "  ")

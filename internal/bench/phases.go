@@ -77,8 +77,8 @@ func (r *runner) pairs() (n int, slice time.Duration) {
 }
 
 // against alternates slices of ours and of the bare server, each first in turn,
-// after one of each for warming up. The shorter ours, when it runs out of work,
-// counts by its own time.
+// after one of each for warming up. A slice that runs out of work counts by its
+// own time.
 func (r *runner) against(ctx context.Context, s step, pid int, ours, bare func(*lane) bool) Compared {
 	n, slice := r.pairs()
 	var us, them measure
@@ -89,18 +89,23 @@ func (r *runner) against(ctx context.Context, s step, pid int, ours, bare func(*
 	for i := range n {
 		var a, b measure
 		if i%2 == 0 {
-			b = r.measured(ctx, &them, r.Bare.PID, slice, bare)
-			a = r.measured(ctx, &us, pid, slice, ours)
+			b = r.measured(ctx, nil, r.Bare.PID, slice, bare)
+			a = r.measured(ctx, nil, pid, slice, ours)
 		} else {
-			a = r.measured(ctx, &us, pid, slice, ours)
-			b = r.measured(ctx, &them, r.Bare.PID, slice, bare)
+			a = r.measured(ctx, nil, pid, slice, ours)
+			b = r.measured(ctx, nil, r.Bare.PID, slice, bare)
 		}
-		if rate := b.rate(s); rate > 0 && a.rate(s) > 0 {
-			ratios = append(ratios, a.rate(s)/rate)
+		us.keepErrors(&a)
+		them.keepErrors(&b)
+		if b.rate(s) == 0 || a.rate(s) == 0 { // out of work: half a pair says nothing
+			continue
 		}
+		us.add(&a)
+		them.add(&b)
+		ratios = append(ratios, a.rate(s)/b.rate(s))
 	}
 	c := Compared{Ours: us.step(s), Bare: them.step(s)}
-	if c.Bare.Rate > 0 && len(ratios) > 0 {
+	if len(ratios) > 0 {
 		c.Ratio, c.Low, c.High = c.Ours.Rate/c.Bare.Rate, slices.Min(ratios), slices.Max(ratios)
 	}
 	return c
@@ -229,6 +234,15 @@ func (r *runner) journeys(ctx context.Context) (*Journeys, error) {
 		return nil
 	})
 	return &found, err
+}
+
+// add counts a slice, but for its errors.
+func (m *measure) add(o *measure) {
+	for s := range o.tally.hist {
+		m.tally.hist[s].Add(&o.tally.hist[s])
+	}
+	m.took += o.took
+	m.cpu += o.cpu
 }
 
 // keepErrors counts the errors of a slice whose rates don't count.
