@@ -215,14 +215,15 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, next flow.Next, e
 // statuses of the pages. "Gone" for what ended is for machines that fetch links;
 // people see the same page. A used link is "not found" like an unknown one.
 var statuses = map[flow.Show]int{
-	flow.ShowUnusable:     http.StatusNotFound,
-	flow.ShowLink:         http.StatusOK,
-	flow.ShowWiFi:         http.StatusOK,
-	flow.ShowWait:         http.StatusOK,
-	flow.ShowExpired:      http.StatusGone,
-	flow.ShowDenied:       http.StatusGone,
-	flow.ShowOtherBrowser: http.StatusForbidden,
-	flow.ShowFinished:     http.StatusOK,
+	flow.ShowForeignAnswer: http.StatusForbidden,
+	flow.ShowUnusable:      http.StatusNotFound,
+	flow.ShowLink:          http.StatusOK,
+	flow.ShowWiFi:          http.StatusOK,
+	flow.ShowWait:          http.StatusOK,
+	flow.ShowExpired:       http.StatusGone,
+	flow.ShowDenied:        http.StatusGone,
+	flow.ShowOtherBrowser:  http.StatusForbidden,
+	flow.ShowFinished:      http.StatusOK,
 }
 
 // failed shows a person what web.Error would tell a program.

@@ -27,11 +27,12 @@ type view struct {
 	Left        string // "4 more minutes"
 	LeftSeconds int
 	Action      string // the link's own path, where its forms go
+	Confirmed   bool   // Continue was tapped here before
 	RequestID   string // of a request that failed on our side
 }
 
 func (h *handler) view(r *http.Request, p flow.Page) view {
-	v := view{Business: p.Business, LastDigits: p.LastDigits}
+	v := view{Business: p.Business, LastDigits: p.LastDigits, Confirmed: p.Confirmed}
 	if r.PathValue("token") != "" {
 		v.Action = linkURL(r)
 	}
@@ -76,14 +77,15 @@ type page struct {
 }
 
 var pages = map[flow.Show]page{
-	flow.ShowUnusable:     pageOf("unusable", ""),
-	flow.ShowLink:         pageOf("link", ""),
-	flow.ShowWiFi:         pageOf("wifi", "wifi.js"),
-	flow.ShowWait:         pageOf("wait", ""),
-	flow.ShowExpired:      pageOf("expired", ""),
-	flow.ShowDenied:       pageOf("denied", ""),
-	flow.ShowOtherBrowser: pageOf("other_browser", ""),
-	flow.ShowFinished:     pageOf("finished", ""),
+	flow.ShowUnusable:      pageOf("unusable", ""),
+	flow.ShowLink:          pageOf("link", ""),
+	flow.ShowWiFi:          pageOf("wifi", "wifi.js"),
+	flow.ShowWait:          pageOf("wait", ""),
+	flow.ShowExpired:       pageOf("expired", ""),
+	flow.ShowDenied:        pageOf("denied", ""),
+	flow.ShowOtherBrowser:  pageOf("other_browser", ""),
+	flow.ShowForeignAnswer: pageOf("foreign_answer", ""),
+	flow.ShowFinished:      pageOf("finished", ""),
 }
 
 var (

@@ -107,7 +107,7 @@ func (f *Flow) answer(ctx context.Context, v verify.Verification, client tenant.
 	}
 	if answer.Foreign {
 		f.record(ctx, "callback_refused", v)
-		return Next{Show: ShowOtherBrowser}, f.Store.ReleaseAnswer(context.WithoutCancel(ctx), v.ID)
+		return Next{Show: ShowForeignAnswer, Page: Page{Business: client.Business}}, f.Store.ReleaseAnswer(context.WithoutCancel(ctx), v.ID)
 	}
 	return f.finish(context.WithoutCancel(ctx), v, client, cb.Browser, verify.Outcome{Match: answer.Match, Reasons: answer.Reasons})
 }

@@ -14,11 +14,13 @@
 //	link       browser  GET link        POST link              callback
 //	pending    any      link page       consume → carrier,     refused
 //	                                    or the Wi-Fi page
-//	consumed   same     link page       the carrier again      claim → ask → target
+//	consumed   same     link page,      the carrier again      claim → ask → target
+//	                    Continue alone
 //	 (answered) same    wait            wait                   wait
 //	consumed   other    unusable        unusable               other browser
 //	completed  same     target          target                 target
 //	completed  other    unusable        unusable               other browser
+//	 (by time) same     finished        finished               finished
 //	expired    any      expired         expired                unusable
 //	denied     any      denied          denied                 unusable
 //	cancelled  any      unusable        unusable               unusable

@@ -248,6 +248,14 @@ func TestDeny(t *testing.T) {
 	if next := w.confirm(w.tap(token)); next.Show != flow.ShowDenied {
 		t.Errorf("a denied link was confirmed: %+v", next)
 	}
+	t.Run("after Continue", func(t *testing.T) {
+		_, token := w.request(sendLink())
+		w.confirm(w.tap(token))
+		next, err := w.Deny(t.Context(), w.tap(token))
+		if err != nil || next.Show != flow.ShowLink || !next.Page.Confirmed {
+			t.Errorf("Deny = %+v, %v; the page must say that it is too late", next, err)
+		}
+	})
 	t.Run("too late", func(t *testing.T) {
 		handle, token := w.request(sendLink())
 		w.confirm(w.tap(token))
@@ -396,7 +404,7 @@ func TestForeignCallbacksChangeNothing(t *testing.T) {
 		}
 	}
 	w.carrier.Say(carrier.Answer{Foreign: true, Err: errors.New("wrong nonce")})
-	if got := w.authenticate(good); got.Show != flow.ShowOtherBrowser {
+	if got := w.authenticate(good); got.Show != flow.ShowForeignAnswer {
 		t.Errorf("wrong nonce: %+v", got)
 	}
 	if r := w.status(handle); r.Status != verify.StatusPending || !r.Verification.AwaitsAnswer(w.clock.Now()) {
@@ -408,15 +416,29 @@ func TestForeignCallbacksChangeNothing(t *testing.T) {
 	}
 }
 
+// A late state ends as a page: nothing was looked up, so there is no fingerprint
+// to be sent home with.
 func TestLateCallback(t *testing.T) {
 	w := newWorld(t)
 	handle, token := w.request(sendLink())
 	next := w.confirm(w.tap(token))
-	w.clock.Advance(verify.AnswerTime)
-	if got := w.authenticate(callback(next, "browser-a")); got.Show != flow.ShowUnusable {
-		t.Errorf("Authenticate = %+v", got)
+	for _, step := range []struct {
+		after time.Duration
+		want  flow.Show
+	}{
+		{verify.AnswerTime, flow.ShowUnusable},
+		{verify.AnswerGrace, flow.ShowFinished},
+		{flow.ReplayTime, flow.ShowUnusable},
+	} {
+		w.clock.Advance(step.after)
+		opened, err := w.Open(t.Context(), w.tap(token))
+		if err != nil || opened.Show != step.want || opened.URL != "" {
+			t.Errorf("Open = %+v, %v; want %v", opened, err, step.want)
+		}
+		if got := w.authenticate(callback(next, "browser-a")); got.Show != step.want || got.URL != "" {
+			t.Errorf("Authenticate = %+v, want %v", got, step.want)
+		}
 	}
-	w.clock.Advance(verify.AnswerGrace)
 	r := w.status(handle)
 	if r.Status != verify.StatusCompleted || r.Reasons[0] != verify.ReasonCarrierTimeout || w.carrier.Asked() != 0 {
 		t.Errorf("result %+v, carrier asked %d times", r, w.carrier.Asked())

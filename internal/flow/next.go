@@ -25,8 +25,9 @@ const (
 	ShowWait                     // the answer is being looked up; ask again in a moment
 	ShowExpired                  // the link's time is over
 	ShowDenied                   // "This wasn't me" was tapped
-	ShowOtherBrowser             // the journey belongs to another browser, or the answer to another journey
-	ShowFinished                 // done, but the target is no longer allowed: return by yourself
+	ShowOtherBrowser             // the journey belongs to another browser
+	ShowForeignAnswer            // the carrier's answer belonged to another journey; the link can be opened again
+	ShowFinished                 // over, and there is nowhere to send the browser: return by yourself
 )
 
 // Next is what a browser gets next.
@@ -43,6 +44,7 @@ type Page struct {
 	AskedAt    time.Time
 	ExpiresAt  time.Time
 	AutoSubmit bool
+	Confirmed  bool // this browser confirmed already: it can only go on
 }
 
 // position is where a browser stands in the journey.
@@ -54,6 +56,7 @@ const (
 	atCarrier // confirmed, its answer not yet back
 	atAnswer  // its answer is being looked up
 	atReturn  // over, and may be sent to the target
+	atTimeout // over, because the carrier's answer never came: there is no fingerprint
 	atExpired
 	atDenied
 )
@@ -79,8 +82,12 @@ func positionOf(v verify.Verification, browser Browser, now time.Time) position 
 			return atCarrier
 		}
 	case verify.LinkCompleted:
-		if same && now.Before(t.EndedAt.Add(ReplayTime)) {
+		switch {
+		case !same || !now.Before(t.EndedAt.Add(ReplayTime)):
+		case v.Track.Link == verify.LinkCompleted:
 			return atReturn
+		default: // by the clock alone; nobody wrote it down, nor a fingerprint
+			return atTimeout
 		}
 	}
 	return atUnusable

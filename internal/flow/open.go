@@ -154,8 +154,14 @@ func (f *Flow) unusable(err error, outcome *string) (Next, error) {
 func (f *Flow) shown(v verify.Verification, client tenant.Client, browser Browser) Next {
 	business := Page{Business: client.Business}
 	switch positionOf(v, browser, f.now()) {
-	case atLink, atCarrier:
+	case atLink:
 		return Next{Show: ShowLink, Page: pageOf(v, client)}
+	case atCarrier:
+		page := pageOf(v, client)
+		page.Confirmed, page.AutoSubmit = true, false
+		return Next{Show: ShowLink, Page: page}
+	case atTimeout:
+		return Next{Show: ShowFinished, Page: business}
 	case atAnswer:
 		return Next{Show: ShowWait, Page: business}
 	case atReturn:
@@ -171,5 +177,5 @@ func (f *Flow) shown(v verify.Verification, client tenant.Client, browser Browse
 
 // String names what is shown, for metrics.
 func (s Show) String() string {
-	return [...]string{"unusable", "redirect", "link", "wifi", "wait", "expired", "denied", "other_browser", "finished"}[s]
+	return [...]string{"unusable", "redirect", "link", "wifi", "wait", "expired", "denied", "other_browser", "foreign_answer", "finished"}[s]
 }
