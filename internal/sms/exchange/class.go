@@ -35,13 +35,13 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 // gateways whose bodies say nothing better.
 //
 // A clear HTTP answer means that the message was not taken, also with 500 and
-// 503, and it may be tried again. The one exception is 504: by its definition
-// (RFC 9110 section 15.6.5) a proxy passed the request on and heard no more, so
-// that nobody knows.
+// 503, and it may be tried again. The exceptions are a proxy's: 502 and 504, and
+// their unregistered kin 520 and 524, mean that it passed the request on and
+// heard nothing useful (RFC 9110 sections 15.6.3 and 15.6.5): nobody knows.
 func (a Answer) Error() *sms.Error {
 	e := &sms.Error{Class: sms.Retry, Code: "http_" + strconv.Itoa(a.Status)}
 	switch a.Status {
-	case http.StatusGatewayTimeout:
+	case http.StatusBadGateway, http.StatusGatewayTimeout, 520, 524:
 		e.Class = sms.Lost
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
 		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,

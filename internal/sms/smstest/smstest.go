@@ -125,7 +125,7 @@ func (k Kit) statuses(t *testing.T) {
 		{408, sms.Retry},
 		{429, sms.Retry},
 		{500, sms.Retry},
-		{502, sms.Retry},
+		{502, sms.Lost},
 		{503, sms.Retry},
 		{504, sms.Lost},
 	} {
