@@ -140,12 +140,10 @@ const LinkPath = "/l/"
 
 // record writes the one structured event of a transition.
 func (f *Flow) record(ctx context.Context, event string, v verify.Verification, attrs ...slog.Attr) {
-	attrs = append([]slog.Attr{
-		slog.String("event", event),
-		slog.String("request_id", v.RequestID.String()),
-		slog.Int64("client", int64(v.ClientID)),
-	}, attrs...)
-	f.Log.LogAttrs(ctx, slog.LevelInfo, "verification", attrs...)
+	var room [8]slog.Attr
+	all := append(room[:0], slog.String("event", event),
+		slog.String("request_id", v.RequestID.String()), slog.Int64("client", int64(v.ClientID)))
+	f.Log.LogAttrs(ctx, slog.LevelInfo, "verification", append(all, attrs...)...)
 }
 
 // observe times a step: defer f.observe("open", time.Now(), &outcome).

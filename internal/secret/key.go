@@ -9,16 +9,26 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 )
 
 // Key is the server's own key: 32 random bytes that every node of an
 // installation shares. What the browser or the database must hold but not
 // choose is derived from it or sealed under it.
 type Key struct {
-	mac  []byte
+	macs *sync.Pool // of *mac: a keyed HMAC costs twice as much to make as to use
 	aead cipher.AEAD
+}
+
+// mac is a keyed HMAC and the room that its input and output need.
+type mac struct {
+	hash.Hash
+	frame [8]byte
+	sum   [sha256.Size]byte
 }
 
 // ErrKey says what a key must look like.
@@ -49,7 +59,7 @@ func GenerateKey() (Key, Text) {
 
 func newKey(raw []byte) Key {
 	// Two keys from one, so that no key serves two algorithms (RFC 5869, expand).
-	mac, sealing := expand(raw, "holdfast/hmac"), expand(raw, "holdfast/aes-256-gcm")
+	signing, sealing := expand(raw, "holdfast/hmac"), expand(raw, "holdfast/aes-256-gcm")
 	block, err := aes.NewCipher(sealing)
 	if err != nil {
 		panic(err) // 32 bytes always make an AES-256 key
@@ -58,7 +68,8 @@ func newKey(raw []byte) Key {
 	if err != nil {
 		panic(err) // AES has GCM's block size
 	}
-	return Key{mac: mac, aead: aead}
+	macs := &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, signing)} }}
+	return Key{macs: macs, aead: aead}
 }
 
 func expand(raw []byte, info string) []byte {
@@ -74,18 +85,25 @@ func (k Key) IsZero() bool { return k.aead == nil }
 // Derive returns HMAC-SHA256 over the purpose, the row's id and the parts: the
 // same inputs give the same value on every node and after a restart.
 func (k Key) Derive(purpose Purpose, id int64, parts ...[]byte) [32]byte {
-	h := hmac.New(sha256.New, k.mac)
-	var frame [8]byte
-	h.Write([]byte(purpose))
-	h.Write([]byte{0})
-	binary.BigEndian.PutUint64(frame[:], uint64(id))
-	h.Write(frame[:])
+	h := k.macs.Get().(*mac)
+	defer k.macs.Put(h)
+	h.Reset()
+	io.WriteString(h, string(purpose))
+	h.Write(zero)
+	h.number(id)
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(frame[:], uint64(len(part)))
-		h.Write(frame[:])
+		h.number(int64(len(part)))
 		h.Write(part)
 	}
-	return [32]byte(h.Sum(nil))
+	h.Sum(h.sum[:0])
+	return h.sum
+}
+
+var zero = []byte{0}
+
+func (m *mac) number(n int64) {
+	binary.BigEndian.PutUint64(m.frame[:], uint64(n))
+	m.Write(m.frame[:])
 }
 
 // DeriveToken derives a Token for the row id: its 16 bytes are unpredictable to

@@ -102,7 +102,8 @@ func ParseToken(text string) (Token, bool) {
 	if len(text) != TokenSize {
 		return Token{}, false
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil {
+	// The count matters: the decoder skips line breaks.
+	if n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil || n != len(raw) {
 		return Token{}, false
 	}
 	t := Token{ID: int64(binary.BigEndian.Uint64(raw[:8])), Random: [16]byte(raw[8:])}
