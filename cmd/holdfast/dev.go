@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"holdfast/client"
 	"holdfast/internal/access"
@@ -35,6 +36,8 @@ import (
 type devCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"The loopback address to serve on."`
 	Data   string `default:"./data" type:"path" help:"The folder for database and keys; made if it is not there."`
+
+	now func() time.Time // a test's clock; nil means time.Now
 }
 
 // Names of the pretend carrier and of us at it.
@@ -68,7 +71,7 @@ func (c devCommand) Run(ctx context.Context, env *environment) error {
 	defer db.Close()
 	p := parts{
 		public: base, key: key, store: db, log: log.Logger, listener: listener,
-		publicMetrics: true, development: true,
+		publicMetrics: true, development: true, now: c.now,
 	}
 	w, err := newDevWorld(ctx, c.Data, base)
 	if err != nil {

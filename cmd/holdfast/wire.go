@@ -44,6 +44,8 @@ type parts struct {
 	sendLinkPaths []string     // may be empty
 	jwks          http.Handler // nil: there is no carrier that needs our keys
 
+	// now is the clock of links, tokens and messages; nil means time.Now.
+	now func() time.Time
 	// development lets targets and cookies do without TLS on loopback.
 	development bool
 	// mount adds development's routes; nil adds none.
@@ -70,12 +72,15 @@ type server struct {
 
 // newServer wires the parts: store → access → outbox → flow → routes → web.
 func newServer(ctx context.Context, p parts) (*server, error) {
+	if p.now == nil {
+		p.now = time.Now
+	}
 	s := &server{parts: p, health: health{ping: p.store.Ping, log: p.log}}
 	var err error
 	if s.node, err = p.store.NextNode(ctx); err != nil {
 		return nil, err
 	}
-	if s.metrics, err = metrics.New(metrics.Config{Backlog: p.store, Version: version(), Log: p.log}); err != nil {
+	if s.metrics, err = metrics.New(metrics.Config{Backlog: p.store, Version: version(), Log: p.log, Now: p.now}); err != nil {
 		return nil, err
 	}
 	if err := s.wireFlow(); err != nil {
@@ -93,10 +98,10 @@ func newServer(ctx context.Context, p parts) (*server, error) {
 }
 
 func (s *server) wireFlow() error {
-	ids := verify.NewIDs(s.node, time.Now)
+	ids := verify.NewIDs(s.node, s.now)
 	var err error
 	if s.access, err = access.New(access.Config{
-		Store: s.store, IDs: ids, Log: s.log, Loopback: s.development,
+		Store: s.store, IDs: ids, Now: s.now, Log: s.log, Loopback: s.development,
 		TokenTTL: s.login.TokenTTL, Hashing: s.login.Hashing,
 		UserLimit:    access.Limit{Burst: s.login.UserAttempts, Every: s.login.UserInterval},
 		AddressLimit: access.Limit{Burst: s.login.AddressAttempts, Every: s.login.AddressInterval},
@@ -104,14 +109,14 @@ func (s *server) wireFlow() error {
 		return err
 	}
 	if s.outbox, err = outbox.New(outbox.Config{
-		Store: s.store, Node: s.node, Lease: flow.LeaseTime, Log: s.log, Observe: s.metrics.Observe,
+		Store: s.store, Node: s.node, Lease: flow.LeaseTime, Now: s.now, Log: s.log, Observe: s.metrics.Observe,
 	}); err != nil {
 		return err
 	}
 	s.flow, err = flow.New(flow.Config{
 		Store: s.store, Clients: s.access, Outbox: s.outbox, Gateways: s.gateways, Networks: s.networks,
 		Key: s.key, IDs: ids, Node: s.node, PublicURL: s.public, Loopback: s.development,
-		Log: s.log, Observe: s.metrics.Observe,
+		Now: s.now, Log: s.log, Observe: s.metrics.Observe,
 	})
 	return err
 }
@@ -123,7 +128,7 @@ func (s *server) mountRoutes(ctx context.Context, mux *http.ServeMux) error {
 	if err := api.Register(mux, api.Config{Flow: s.flow, Access: s.access, SendLinkPaths: s.sendLinkPaths, PublicURL: s.public.String()}); err != nil {
 		return err
 	}
-	click.Register(mux, click.Config{Flow: s.flow, Insecure: s.development})
+	click.Register(mux, click.Config{Flow: s.flow, Insecure: s.development, Now: s.now})
 	receipts.Register(mux, receipts.Config{Flow: s.flow, Gateways: s.gateways.receipts, Log: s.log})
 	if s.jwks != nil {
 		mux.Handle("GET "+jwksPath, s.jwks)
@@ -151,6 +156,7 @@ func (s *server) run(ctx context.Context) error {
 		s.health.register(mux)
 		servers = append(servers, newHTTPServer(s.metricsListener, mux, s.log))
 	}
+	tuneCollector()
 	s.outbox.Start(s.flow)
 	ended := make(chan error, len(servers))
 	for _, one := range servers {
