@@ -14,10 +14,10 @@ func newNodes(t *testing.T, plans ...string) (*faultWorld, []*faultServer, map[s
 	t.Helper()
 	w := newFaultWorld(t, faultStores["postgres"](t))
 	texts := make(chan text, 64)
-	w.receive = func(m text) int {
+	w.onText(func(m text) int {
 		texts <- m
 		return http.StatusOK
-	}
+	})
 	var nodes []*faultServer
 	for _, plan := range plans {
 		nodes = append(nodes, w.start(plan))
