@@ -7,6 +7,7 @@ import (
 
 	"github.com/alexedwards/argon2id"
 
+	"holdfast/internal/api"
 	"holdfast/internal/config"
 	"holdfast/internal/verify"
 )
@@ -65,10 +66,14 @@ type wiredConfig struct {
 }
 
 // wireConfig makes the adapters of a configuration that has no problem of its
-// own where they are concerned, and adds to its problems what they say.
+// own where they are concerned, and adds to its problems what they, and the API,
+// say.
 func wireConfig(ctx context.Context, cfg *config.Config, problems *config.Problems) wiredConfig {
 	var wired wiredConfig
 	var bad config.Problems
+	for _, wrong := range api.WrongPaths(cfg.API.SendLinkPaths) {
+		*problems = append(*problems, config.Problem{Field: "api." + wrong.Name, Text: wrong.Reason})
+	}
 	if cfg.Public == nil {
 		return wired
 	}

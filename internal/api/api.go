@@ -14,6 +14,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -50,11 +51,11 @@ type Config struct {
 	Flow   Flow
 	Access Access
 	// SendLinkPaths are further paths at which Send Link answers, for clients of a
-	// product that had it elsewhere; each is absolute, of letters, digits and
-	// / . _ - ~. Empty means none.
+	// product that had it elsewhere; see WrongPaths for those that can't be. Empty
+	// means none.
 	SendLinkPaths []string
-	// PublicURL stands in the examples at /docs; empty
-	// means https://holdfast.example.
+	// PublicURL stands in the examples at /docs; empty means
+	// https://holdfast.example.
 	PublicURL string
 }
 
@@ -67,22 +68,14 @@ func Register(mux *http.ServeMux, c Config) error {
 	if c.Flow == nil || c.Access == nil {
 		return errors.New("api: a flow and an access are required")
 	}
-	for _, path := range c.SendLinkPaths {
-		if !plainPath(path) {
-			return errors.New("api: a further path of Send Link must begin with / and have letters, digits and / . _ - ~ only")
-		}
+	if bad := WrongPaths(c.SendLinkPaths); len(bad) > 0 {
+		return fmt.Errorf("api: %w", verify.Invalid(bad...))
 	}
 	document, err := build(mux, c)
 	if err != nil {
 		return err
 	}
 	return registerDocs(mux, document, c.PublicURL)
-}
-
-func plainPath(path string) bool {
-	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") && !strings.ContainsFunc(path, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-~", r)
-	})
 }
 
 // build registers the routes and returns the document that huma made of them.
@@ -126,8 +119,13 @@ func (p *problem) Error() string { return p.Problem.Error.Message }
 // GetStatus is the HTTP status.
 func (p *problem) GetStatus() int { return p.Problem.Error.StatusCode }
 
-// GetHeaders are the headers that go with the error.
-func (p *problem) GetHeaders() http.Header { return p.Headers() }
+// GetHeaders are the headers that go with the error, less the one that plain has
+// set for every answer: huma adds these to what is there.
+func (p *problem) GetHeaders() http.Header {
+	h := p.Headers()
+	h.Del("Cache-Control")
+	return h
+}
 
 // failed is how an endpoint returns an error.
 func failed(ctx context.Context, err error) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/access"
+	"holdfast/internal/api"
 	"holdfast/internal/api/apitest"
 	"holdfast/internal/tenant"
 )
@@ -89,6 +90,11 @@ func call(t testing.TB, s *apitest.Server, method, path, body string, headers ..
 	if len(a.header.Get("X-Request-Id")) < 10 || a.status >= 400 && a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("headers of %s %s: %v", method, path, a.header)
 	}
+	for name, lines := range a.header {
+		if len(lines) > 1 {
+			t.Errorf("%s %s has %s more than once: %q", method, path, name, lines)
+		}
+	}
 	return a
 }
 
@@ -159,6 +165,56 @@ func TestSendLinkHasFurtherPaths(t *testing.T) {
 	read[handle](t, call(t, s, "POST", apitest.OldSendLink, good, "Authorization", s.Token()))
 	if a := call(t, s, "POST", apitest.OldSendLink, good, "Authorization", "x"); a.status != 401 {
 		t.Errorf("without a token: %d", a.status)
+	}
+}
+
+// A path that can't be mounted is refused before the mux panics at it; Send Link's
+// own among them changes nothing.
+func TestFurtherPathsThatCanNotBe(t *testing.T) {
+	t.Parallel()
+	s := apitest.New(t)
+	for _, tc := range []struct{ path, reason string }{
+		{sendPath, ""},
+		{"/api/v3/instant-link", ""},
+		{"/api/customers", ""},
+		{loginPath, "another call's"},
+		{logoutPath, "another call's"},
+		{resultPath, "another call's"},
+		{pollPath + "a/session/b", "another call's"},
+		{strings.TrimSuffix(pollPath, "/request/"), "another call's"},
+		{"/send", `"/api/"`},
+		{"/l/x", `"/api/"`},
+		{"/carrier/x/callback", `"/api/"`},
+		{"/receipts/x/y", `"/api/"`},
+		{"/healthz", `"/api/"`},
+		{"/docs", `"/api/"`},
+		{"", "plain path"},
+		{"api/send", "plain path"},
+		{"POST /api/send", "plain path"},
+		{"/api", `"/api/"`},
+		{"/api/", "plain path"},
+		{"/api/{x}", "plain path"},
+		{"/api/send/{$}", "plain path"},
+		{"/api//send", "plain path"},
+		{"/api/send/", "plain path"},
+		{"/api/../l/x", "plain path"},
+		{"/api/./send", "plain path"},
+		{"/api/a%20b", "plain path"},
+		{"/api/envoyé", "plain path"},
+		{"/api/a?b", "plain path"},
+		{"/api/a\n", "plain path"},
+	} {
+		bad := api.WrongPaths([]string{tc.path})
+		if tc.reason == "" && len(bad) > 0 || tc.reason != "" && (len(bad) != 1 || bad[0].Name != "send_link_paths[0]" || !strings.Contains(bad[0].Reason, tc.reason)) {
+			t.Errorf("%q: %v", tc.path, bad)
+		}
+		err := api.Register(http.NewServeMux(), api.Config{Flow: s.Flow, Access: s.Access, SendLinkPaths: []string{tc.path}})
+		if (err == nil) != (tc.reason == "") {
+			t.Errorf("%q: Register: %v", tc.path, err)
+		}
+	}
+	if bad := api.WrongPaths([]string{"/api/a", sendPath, "/api/a"}); len(bad) != 1 || bad[0].Name != "send_link_paths[2]" || bad[0].Reason != "is there twice" {
+		t.Errorf("twice: %v", bad)
 	}
 }
 

@@ -16,14 +16,17 @@ const maxBody = 64 << 10
 //	token  finds the client by its access token
 //	json   refuses bodies that don't claim to be JSON in UTF-8
 func (a *api) routes(h huma.API) {
-	route(h, "POST", "/api/customers/login", loginDoc, a.login, plain, jsonBody)
-	route(h, "POST", "/api/customers/logout", logoutDoc, a.logout, plain, a.token)
-	route(h, "POST", "/api/v3/us-kyc/send-link", sendLinkDoc, a.sendLink, plain, a.token, jsonBody)
+	route(h, "POST", loginPath, loginDoc, a.login, plain, jsonBody)
+	route(h, "POST", logoutPath, logoutDoc, a.logout, plain, a.token)
+	route(h, "POST", sendLinkPath, sendLinkDoc, a.sendLink, plain, a.token, jsonBody)
 	for _, path := range a.SendLinkPaths {
+		if path == sendLinkPath {
+			continue
+		}
 		route(h, "POST", path, hidden(sendLinkDoc), a.sendLink, plain, a.token, jsonBody)
 	}
-	route(h, "GET", "/api/v3/us-kyc/poll-check-verify/request/{requestId}/session/{sessionId}", statusDoc, a.status, plain, a.token)
-	route(h, "POST", "/api/v3/us-kyc/link-result", resultDoc, a.result, plain, a.token, jsonBody)
+	route(h, "GET", statusPath, statusDoc, a.status, plain, a.token)
+	route(h, "POST", resultPath, resultDoc, a.result, plain, a.token, jsonBody)
 }
 
 // doc is what an endpoint says of itself.

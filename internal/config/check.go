@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +34,6 @@ func (c *Config) check(bad *Problems) {
 	c.checkKey(bad)
 	c.checkProxies(bad)
 	c.checkDatabase(bad)
-	c.checkAPI(bad)
 	c.checkLogin(bad)
 	c.checkSMS(bad)
 	c.checkCarriers(bad)
@@ -111,12 +109,17 @@ func (c *Config) checkProxies(bad *Problems) {
 	}
 }
 
-// parsePrefix reads a CIDR or a single address.
+// parsePrefix reads a CIDR or a single address, an IPv4-mapped one as IPv4: that
+// is how addresses are compared.
 func parsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
 	return prefix.Masked(), err
 }
 
@@ -136,23 +139,6 @@ func (c *Config) checkDatabase(bad *Problems) {
 	default:
 		if u, err := url.Parse(text); err != nil || strings.Trim(u.Path, "/") == "" {
 			bad.add(field, `must be a URL with a database's name, such as "postgres://user@host/holdfast"; percent-encode what is special in a password`)
-		}
-	}
-}
-
-// sendLinkPath is a path that can be mounted: no wildcard, nothing to clean.
-var sendLinkPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
-
-func (c *Config) checkAPI(bad *Problems) {
-	for i, path := range c.API.SendLinkPaths {
-		field := "api.send_link_paths[" + strconv.Itoa(i) + "]"
-		switch {
-		case !sendLinkPath.MatchString(path) || strings.Contains(path, "/."):
-			bad.add(field, `must be a plain path, such as "/api/v3/instant-link"`)
-		case !strings.HasPrefix(path, "/api/"):
-			bad.add(field, `must begin with "/api/": all else is for phones, carriers and gateways`)
-		case slices.Index(c.API.SendLinkPaths, path) != i:
-			bad.add(field, "is there twice")
 		}
 	}
 }

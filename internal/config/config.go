@@ -63,7 +63,8 @@ func (d Database) SQLitePath() (string, bool) { return strings.CutPrefix(d.URL.R
 
 // API shapes the clients' API.
 type API struct {
-	// SendLinkPaths are paths under which Send Link answers besides its own.
+	// SendLinkPaths are paths under which Send Link answers besides its own. The API
+	// knows which of them can be (api.WrongPaths).
 	SendLinkPaths []string `key:"send_link_paths"`
 }
 

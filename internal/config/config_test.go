@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func files(all map[string]string) func(string) ([]byte, error) {
 func TestGood(t *testing.T) {
 	t.Parallel()
 	c, problems := load(good + `
-trusted_proxies: [10.0.0.0/8, "192.0.2.7", "2001:db8::/32"]
+trusted_proxies: [10.0.0.0/8, "192.0.2.7", "2001:db8::/32", "::ffff:192.168.0.0/112", "::ffff:192.0.2.8", "::/1"]
 login: {user_attempts: 3, user_interval: 90s}
 `)
 	if err := problems.Err(); err != nil {
@@ -57,8 +58,8 @@ login: {user_attempts: 3, user_interval: 90s}
 	if path, ok := c.Database.SQLitePath(); !ok || path != "/var/lib/holdfast/holdfast.db" {
 		t.Errorf("path = %q, %v", path, ok)
 	}
-	if len(c.Proxies) != 3 || c.Proxies[1].String() != "192.0.2.7/32" {
-		t.Errorf("proxies = %v", c.Proxies)
+	if got := fmt.Sprint(c.Proxies); got != "[10.0.0.0/8 192.0.2.7/32 2001:db8::/32 192.168.0.0/16 192.0.2.8/32 ::/1]" {
+		t.Errorf("proxies = %v", got)
 	}
 	if c.Login.UserAttempts != 3 || c.Login.UserInterval != 90*time.Second {
 		t.Errorf("login = %+v", c.Login)
@@ -122,9 +123,8 @@ var faults = []struct{ name, replace, with, field, text string }{
 	{"bad listen", "public_url:", "listen: here\npublic_url:", "listen", "address and port"},
 	{"metrics on the public address", "public_url:", "listen: :80\nmetrics_listen: :80\npublic_url:", "metrics_listen", "another address"},
 	{"whole world as proxy", "public_url:", "trusted_proxies: [0.0.0.0/0]\npublic_url:", "trusted_proxies[0]", "anyone"},
+	{"whole IPv4 world, mapped", "public_url:", "trusted_proxies: [\"::ffff:0.0.0.0/96\"]\npublic_url:", "trusted_proxies[0]", "anyone"},
 	{"no network", "public_url:", "trusted_proxies: [10.0.0.0/8, proxy]\npublic_url:", "trusted_proxies[1]", "network or address"},
-	{"path outside", "public_url:", "api: {send_link_paths: [/send]}\npublic_url:", "api.send_link_paths[0]", "/api/"},
-	{"path with wildcard", "public_url:", "api: {send_link_paths: [\"/api/{x}\"]}\npublic_url:", "api.send_link_paths[0]", "plain path"},
 	{"time without unit", "public_url:", "login: {token_ttl: 5}\npublic_url:", "login.token_ttl", "unit"},
 	{"negative limit", "public_url:", "login: {hashing: -1}\npublic_url:", "login.hashing", "negative"},
 	{"half a limit", "public_url:", "login: {user_attempts: 3}\npublic_url:", "login.user_attempts", "go together"},
@@ -135,6 +135,7 @@ var faults = []struct{ name, replace, with, field, text string }{
 	{"unknown kind", "kind: twilio", "kind: pigeon", "sms.gateways.main.kind", "must be one of"},
 	{"another kind's key", "auth_token: hush", "auth_token: hush\n      body: x", "sms.gateways.main.body", "is not a setting"},
 	{"virtual", "kind: twilio", "kind: virtual", "sms.gateways.main.kind", "must be one of"},
+	{"gateway without settings", "    main:", "    other:\n    main:", "sms.gateways.other.kind", "must be one of"},
 	{"account", "AC0123", "XX0123", "sms.gateways.main.account_sid", "hexadecimal"},
 	{"no sender", "from: \"+12125550100\"", "", "sms.gateways.main.from", "is required"},
 	{"sender", "+12125550100", "me", "sms.gateways.main.from", "must be a number"},
@@ -143,6 +144,7 @@ var faults = []struct{ name, replace, with, field, text string }{
 	{"generic without URL", "kind: twilio", "kind: generic", "sms.gateways.main.url", "is required"},
 	{"carrier without name", "public_url:", "carriers: [{kind: camara}]\npublic_url:", "carriers[0].name", "is required"},
 	{"carrier without kind", "public_url:", "carriers: [{name: a}]\npublic_url:", "carriers[0].kind", "must be one of"},
+	{"carrier without settings", "public_url:", "carriers: [~]\npublic_url:", "carriers[0].kind", "must be one of"},
 	{"carriers without keys", "public_url:", "carriers: [{name: a}]\npublic_url:", "carrier_keys.paths", "is required"},
 	{"range claimed twice", "public_url:", "carriers: [{name: a, networks: [192.0.2.0/24]}, {name: b, networks: [192.0.2.0/24]}]\npublic_url:", "carriers[1].networks[0]", "claimed by carriers[0].networks[0]"},
 	{"two that serve the rest", "public_url:", "carriers: [{name: a}, {name: b}]\npublic_url:", "carriers[1].networks", "only one can"},
@@ -190,6 +192,21 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	if len(problems.In("database")) != 1 {
 		t.Errorf("database's problems = %v", problems.In("database"))
+	}
+}
+
+func TestProblemsIn(t *testing.T) {
+	t.Parallel()
+	all := config.Problems{
+		{Field: "carriers"}, {Field: "carriers[0].kind"}, {Field: "carriers.x"},
+		{Field: "carrier_keys.paths"}, {Field: "carriersx"}, {Field: "configuration file"},
+	}
+	var got []string
+	for _, p := range all.In("carriers") {
+		got = append(got, p.Field)
+	}
+	if want := "carriers carriers[0].kind carriers.x configuration file"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -92,7 +92,7 @@ func decodeMap(value any, into reflect.Value, path string, bad *Problems) {
 	into.Set(reflect.MakeMap(into.Type()))
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		entry := reflect.New(into.Type().Elem()).Elem()
-		decode(table[key], entry, join(path, key), bad)
+		decodeEntry(table[key], entry, join(path, key), bad)
 		into.SetMapIndex(reflect.ValueOf(key), entry)
 	}
 }
@@ -108,8 +108,17 @@ func decodeList(value any, into reflect.Value, path string, bad *Problems) {
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(list), len(list)))
 	for i, entry := range list {
-		decode(entry, into.Index(i), path+"["+strconv.Itoa(i)+"]", bad)
+		decodeEntry(entry, into.Index(i), path+"["+strconv.Itoa(i)+"]", bad)
 	}
+}
+
+// decodeEntry decodes an entry of a map or list, where nothing stands for an empty
+// table and not for a default: there is none, and what it lacks must be told.
+func decodeEntry(value any, into reflect.Value, path string, bad *Problems) {
+	if value == nil && into.Kind() == reflect.Struct {
+		value = map[string]any{}
+	}
+	decode(value, into, path, bad)
 }
 
 // commaList is how the environment writes a list.

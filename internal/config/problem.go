@@ -31,12 +31,17 @@ func (p Problems) Err() error {
 	return p
 }
 
-// In returns the problems of one section and of the file itself: what a command
-// that needs nothing else must mind.
+// In returns the problems of one section, a table or a list, and of the file
+// itself: what a command that needs nothing else must mind.
 func (p Problems) In(section string) Problems {
 	return slices.DeleteFunc(slices.Clone(p), func(one Problem) bool {
-		return one.Field != fileField && one.Field != section && !strings.HasPrefix(one.Field, section+".")
+		return one.Field != fileField && !inside(one.Field, section)
 	})
+}
+
+func inside(field, section string) bool {
+	rest, ok := strings.CutPrefix(field, section)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 func (p *Problems) add(field, text string) {

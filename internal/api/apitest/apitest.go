@@ -35,7 +35,7 @@ const (
 )
 
 // OldSendLink is where the server answers Send Link beside its own path.
-const OldSendLink = "/old/send-link"
+const OldSendLink = "/api/old/send-link"
 
 // Server is the API, running until its test ends.
 type Server struct {
