@@ -7,8 +7,8 @@ package receipts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -45,8 +45,6 @@ type Config struct {
 	Flow Flow
 	// Gateways are the ones that send receipts, by configured name; nil means none.
 	Gateways map[string]Gateway
-	// Log gets receipts that could not be stored; nil means slog.Default.
-	Log *slog.Logger
 }
 
 // Register adds the route to mux:
@@ -59,9 +57,6 @@ type Config struct {
 //	413  more than 64 KiB
 //	503  not stored; come again
 func Register(mux *http.ServeMux, c Config) {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
 	mux.HandleFunc("POST "+Path+"{gateway}/{ref}", func(w http.ResponseWriter, r *http.Request) {
 		if err := c.take(w, r); err != nil {
 			web.Error(w, r, err)
@@ -111,7 +106,5 @@ func (c Config) take(w http.ResponseWriter, r *http.Request) error {
 	case r.Context().Err() != nil: // the gateway went away, and will come again
 		return err
 	}
-	c.Log.LogAttrs(r.Context(), slog.LevelError, "a receipt was not stored",
-		slog.String("gateway", name), slog.String("request_id", web.RequestID(r.Context())), slog.Any("error", err))
-	return errUnavailable
+	return fmt.Errorf("a receipt of %s: %w: %w", name, errUnavailable, err)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/internal/verify"
@@ -74,7 +75,8 @@ var classes = map[verify.Code]struct {
 
 // Error answers a request with err: the only translation from errors to HTTP. A
 // coded error says what it says; anything else is logged whole, and the caller
-// learns no more than the request's id.
+// learns no more than the request's id. What stands behind a coded error of
+// verify.CodeUnavailable is logged as well, about once a second.
 func Error(w http.ResponseWriter, r *http.Request, err error) {
 	write(w, ProblemOf(r.Context(), err))
 }
@@ -87,6 +89,9 @@ func ProblemOf(ctx context.Context, err error) Problem {
 	switch {
 	case errors.As(err, &coded):
 		if _, known := classes[coded.Code]; known {
+			if err != error(coded) && coded.Code == verify.CodeUnavailable {
+				unavailable(ctx, err)
+			}
 			return problem(coded)
 		}
 	case errors.As(err, &tooLarge):
@@ -101,10 +106,42 @@ func ProblemOf(ctx context.Context, err error) Problem {
 	}
 	log := slog.Default()
 	if x := of(ctx); x != nil {
-		log = x.log
+		log = x.wrapped.Log
 	}
 	log.LogAttrs(ctx, slog.LevelError, "internal error", slog.String("request_id", RequestID(ctx)), slog.Any("error", err))
 	return internal(RequestID(ctx))
+}
+
+// unavailable logs why a request was turned away: with the first of a second, how
+// many were before it without a word. An outage must show, and not fill the disk.
+func unavailable(ctx context.Context, err error) {
+	x := of(ctx)
+	if x == nil {
+		slog.Default().LogAttrs(ctx, slog.LevelWarn, "unavailable", slog.Any("error", err))
+		return
+	}
+	if unsaid, due := x.wrapped.outage.due(x.wrapped.Now()); due {
+		x.wrapped.Log.LogAttrs(ctx, slog.LevelWarn, "unavailable", slog.String("request_id", RequestID(ctx)),
+			slog.Any("error", err), slog.Int("unsaid", unsaid))
+	}
+}
+
+// outage counts what is not said of a fault that hits every request.
+type outage struct {
+	mu     sync.Mutex
+	said   time.Time
+	unsaid int
+}
+
+func (o *outage) due(now time.Time) (unsaid int, due bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now.Sub(o.said) < time.Second {
+		o.unsaid++
+		return 0, false
+	}
+	unsaid, o.unsaid, o.said = o.unsaid, 0, now
+	return unsaid, true
 }
 
 // Headers are what goes beside the problem in the answer, by canonical name.

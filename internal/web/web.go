@@ -10,10 +10,12 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -48,7 +50,8 @@ var quiet = []string{"GET /healthz", "GET /readyz", "GET /metrics"}
 
 type middleware struct {
 	Config
-	next http.Handler
+	next   http.Handler
+	outage outage
 }
 
 // Wrap puts the middleware around next, which is normally the server's one
@@ -73,11 +76,11 @@ func Wrap(next http.Handler, c Config) http.Handler {
 // request and must not then speak of another.
 type exchange struct {
 	context.Context
-	id     [1]string // an array, so that the header can share it
-	addr   netip.Addr
-	client verify.ClientID
-	log    *slog.Logger
-	rec    recorder
+	id      [1]string // an array, so that the header can share it
+	addr    netip.Addr
+	client  verify.ClientID
+	wrapped *middleware // the one that it came through
+	rec     recorder
 }
 
 type exchangeKey struct{}
@@ -124,7 +127,7 @@ func SetClient(ctx context.Context, id verify.ClientID) {
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := m.Now()
 	x := &exchange{
-		Context: r.Context(), id: [1]string{newID()}, addr: clientAddr(r, m.Proxies), log: m.Log,
+		Context: r.Context(), id: [1]string{newID()}, addr: clientAddr(r, m.Proxies), wrapped: m,
 	}
 	r = r.WithContext(x)
 	x.rec = recorder{ResponseWriter: w, r: r}
@@ -141,13 +144,13 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.event(x, r, start)
 }
 
-// recovered answers for a handler that panicked, and writes all of it down. When
-// a part of the answer is out already, the connection is cut: half an answer
+// recovered answers for a handler that panicked, and writes down where and why.
+// When a part of the answer is out already, the connection is cut: half an answer
 // must not look like a whole one.
 func (m *middleware) recovered(x *exchange, r *http.Request, what any, start time.Time) {
 	if what != http.ErrAbortHandler { // net/http compares the same way
 		m.Log.LogAttrs(x, slog.LevelError, "panic", slog.String("request_id", x.id[0]),
-			slog.String("route", route(r)), slog.Any("panic", what), slog.String("stack", string(debug.Stack())))
+			slog.String("route", route(r)), slog.String("panic", cause(what)), slog.String("stack", string(debug.Stack())))
 		if x.rec.status == 0 {
 			write(&x.rec, internal(x.id[0]))
 			m.event(x, r, start)
@@ -156,6 +159,16 @@ func (m *middleware) recovered(x *exchange, r *http.Request, what any, start tim
 	}
 	m.event(x, r, start)
 	panic(http.ErrAbortHandler)
+}
+
+// cause says what a panic was about: its type, and the words of the runtime's own.
+// Anything else's may have a number or a token in them.
+func cause(what any) string {
+	text := fmt.Sprintf("%T", what)
+	if fault, ok := what.(runtime.Error); ok {
+		text += ": " + fault.Error()
+	}
+	return text
 }
 
 func (m *middleware) event(x *exchange, r *http.Request, start time.Time) {

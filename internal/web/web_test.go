@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/testkit"
 	"holdfast/internal/verify"
 )
 
@@ -85,6 +86,7 @@ func TestErrors(t *testing.T) {
 	answer("/secret", errors.New("dial tcp: password=hunter2"))
 	answer("/unknown-code", &verify.Error{Code: "novel", Message: "hunter2"})
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("hunter2") })
+	mux.HandleFunc("GET /fault", func(http.ResponseWriter, *http.Request) { var none map[string]int; none["x"]++ })
 	mux.HandleFunc("GET /page-404", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		io.WriteString(w, "a page of its own")
@@ -108,6 +110,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/secret", 500, "InternalError", "internal_error", "request id ", ""},
 		{"GET", "/unknown-code", 500, "InternalError", "internal_error", "request id ", ""},
 		{"GET", "/panic", 500, "InternalError", "internal_error", "request id ", ""},
+		{"GET", "/fault", 500, "InternalError", "internal_error", "request id ", ""},
 		{"GET", "/nowhere/hunter2", 404, "NotFoundError", "not_found", "path", ""},
 		{"PUT", "/invalid", 405, "MethodNotAllowedError", "method_not_allowed", "GET, HEAD", "Allow: GET, HEAD"},
 	} {
@@ -146,12 +149,53 @@ func TestErrors(t *testing.T) {
 		if strings.Contains(line, `"msg":"request"`) && strings.Contains(line, "hunter2") {
 			t.Errorf("an event names a path or query: %s", line)
 		}
+		if strings.Contains(line, `"msg":"panic"`) && (strings.Contains(line, "hunter2") || !strings.Contains(line, "web_test.go")) {
+			t.Errorf("a panic's value is in the log, or its stack is not: %s", line)
+		}
 	}
-	if !strings.Contains(log.String(), "web_test.go") {
-		t.Error("the panic's stack is not in the log")
+	for _, what := range []string{`"panic":"string"`, "assignment to entry in nil map"} {
+		if !strings.Contains(log.String(), what) {
+			t.Errorf("the log does not say %s", what)
+		}
 	}
 	if _, body := ask(t, "GET", s.URL+"/page-404"); body != "a page of its own" {
 		t.Errorf("a route's own 404 was replaced: %s", body)
+	}
+}
+
+// While the database is away every request meets the same error: why must be in
+// the log, with a request's id, and not once for each request.
+func TestOutage(t *testing.T) {
+	away := &verify.Error{Code: verify.CodeUnavailable, Message: "The database can't be reached."}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /away", func(w http.ResponseWriter, r *http.Request) {
+		Error(w, r, fmt.Errorf("postgres: %w: %w", away, errors.New("no route to db-7")))
+	})
+	mux.HandleFunc("GET /busy", func(w http.ResponseWriter, r *http.Request) { Error(w, r, away) })
+	clock := testkit.NewClock()
+	s, log := server(t, mux, Config{Now: clock.Now})
+	var first string
+	for i := range 5 {
+		ask(t, "GET", s.URL+"/busy")
+		res, body := ask(t, "GET", s.URL+"/away")
+		if res.StatusCode != 503 || strings.Contains(body, "db-7") {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+		if i == 0 {
+			first = res.Header.Get(RequestIDHeader)
+		}
+	}
+	clock.Advance(time.Second)
+	ask(t, "GET", s.URL+"/away")
+	var said []string
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, `"msg":"unavailable"`) {
+			said = append(said, line)
+		}
+	}
+	if len(said) != 2 || !strings.Contains(said[0], first) || !strings.Contains(said[0], "no route to db-7") ||
+		!strings.Contains(said[0], `"level":"WARN"`) || !strings.Contains(said[1], `"unsaid":4`) {
+		t.Errorf("said %q", said)
 	}
 }
 
