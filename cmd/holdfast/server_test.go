@@ -139,6 +139,22 @@ func ask(h *health, path string) int {
 	return answer.Code
 }
 
+// The listener for metrics answers as the public one does, and shows no other route.
+func TestMetricsListener(t *testing.T) {
+	t.Parallel()
+	s, err := newServer(t.Context(), testParts(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/metrics": 200, "/healthz": 200, "/readyz": 200, "/": 404, "/api/customers/login": 404, "/docs": 404} {
+		answer := httptest.NewRecorder()
+		s.metricsHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		if answer.Code != want || want == 404 && answer.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %v %s", path, answer.Code, answer.Header(), answer.Body)
+		}
+	}
+}
+
 func TestListenSaysWhy(t *testing.T) {
 	t.Parallel()
 	taken, err := listen("127.0.0.1:0")

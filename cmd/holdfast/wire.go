@@ -129,7 +129,7 @@ func (s *server) mountRoutes(ctx context.Context, mux *http.ServeMux) error {
 		return err
 	}
 	click.Register(mux, click.Config{Flow: s.flow, Insecure: s.development, Now: s.now})
-	receipts.Register(mux, receipts.Config{Flow: s.flow, Gateways: s.gateways.receipts, Log: s.log})
+	receipts.Register(mux, receipts.Config{Flow: s.flow, Gateways: s.gateways.receipts})
 	if s.jwks != nil {
 		mux.Handle("GET "+jwksPath, s.jwks)
 	}
@@ -143,18 +143,28 @@ func (s *server) mountRoutes(ctx context.Context, mux *http.ServeMux) error {
 	return nil
 }
 
-// stopTime bounds the end: requests under way, then messages under way.
-const stopTime = 15 * time.Second
+// The end is bounded: first requests under way, of which one that asks a carrier
+// may take 20 seconds (flow.answerTime) and must not be cut before; then messages
+// under way.
+const (
+	requestsEnd = 25 * time.Second
+	messagesEnd = 15 * time.Second
+)
+
+// metricsHandler answers on the listener that is not for the public.
+func (s *server) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	s.health.register(mux)
+	return web.Wrap(mux, web.Config{Log: s.log})
+}
 
 // run serves until ctx ends, then stops in order: no new requests, those under
 // way end, messages under way end and leases are released, the store closes.
 func (s *server) run(ctx context.Context) error {
 	servers := []*httpServer{newHTTPServer(s.listener, s.handler, s.log)}
 	if s.metricsListener != nil {
-		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", s.metrics.Handler())
-		s.health.register(mux)
-		servers = append(servers, newHTTPServer(s.metricsListener, mux, s.log))
+		servers = append(servers, newHTTPServer(s.metricsListener, s.metricsHandler(), s.log))
 	}
 	tuneCollector()
 	s.outbox.Start(s.flow)
@@ -181,13 +191,13 @@ func (s *server) stop(servers []*httpServer) error {
 	if s.stopping != nil {
 		s.stopping()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), requestsEnd)
 	defer cancel()
 	var problems []error
 	for _, one := range servers {
 		problems = append(problems, one.stop(ctx))
 	}
-	ctx, cancel = context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel = context.WithTimeout(context.Background(), messagesEnd)
 	defer cancel()
 	problems = append(problems, s.outbox.Stop(ctx), s.store.Close())
 	s.gateways.close()
