@@ -54,9 +54,12 @@ func startPages(t *testing.T) (base string, paths []string) {
 	}
 	long := asked
 	long.Business = "Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsgesellschaft & Sons of <Llanfairpwllgwyngyll>"
+	again := asked
+	again.Confirmed = true
 	shows := pagesFlow{
 		"link": {Show: flow.ShowLink, Page: asked}, "long-link": {Show: flow.ShowLink, Page: long},
 		"wifi": {Show: flow.ShowWiFi, Page: asked}, "long-wifi": {Show: flow.ShowWiFi, Page: long},
+		"link-again": {Show: flow.ShowLink, Page: again}, "foreign-answer": {Show: flow.ShowForeignAnswer, Page: asked},
 		"wait": {Show: flow.ShowWait, Page: asked}, "unusable": {Show: flow.ShowUnusable},
 		"expired": {Show: flow.ShowExpired, Page: asked}, "denied": {Show: flow.ShowDenied, Page: asked},
 		"other-browser": {Show: flow.ShowOtherBrowser, Page: asked}, "finished": {Show: flow.ShowFinished, Page: asked},
@@ -83,6 +86,7 @@ type looks struct {
 	Wide   []string // elements that stick out
 	Faint  []string // texts with a contrast below 4.5 (WCAG 2.2, 1.4.3)
 	Small  []string // buttons that a finger misses (below 44 pixels)
+	Button float64  // where the first one ends
 	Ground float64  // luminance of the background
 	Buttons,
 	Headings int
@@ -107,6 +111,7 @@ const inspection = `(() => {
 		Wide: seen.filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + .5 && !scrolls(e)).map(name).slice(0, 5),
 		Faint: texts.filter(e => ratio(rgba(getComputedStyle(e).color), ground(e)) < 4.5).map(name).slice(0, 5),
 		Small: buttons.filter(e => e.getBoundingClientRect().height < 44).map(name),
+		Button: buttons[0]?.getBoundingClientRect().bottom ?? 0,
 		Ground: lum(ground(document.body)),
 		Buttons: buttons.length,
 		Headings: document.querySelectorAll('h1').length,
@@ -157,6 +162,9 @@ func testPhonePages(t *testing.T, browser *chromium) {
 			l := b.inspect(name, colour, 320)
 			if len(l.Small) > 0 {
 				t.Errorf("%s: too small for a finger: %q", name, l.Small)
+			}
+			if name == "link" && l.Button > 568 {
+				t.Errorf("Continue ends at %v, below the screen", l.Button)
 			}
 			for i := range l.Buttons {
 				b.focused(fmt.Sprintf("%s, %s, button %d", name, colour, i))
