@@ -1,13 +1,9 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
-	"io"
 	"net/url"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -15,13 +11,11 @@ import (
 // write, such as that of `holdfast client add`.
 const busyTimeout = "5000"
 
-// dsn names the database with the pragmas that every connection needs. mode is
-// SQLite's: rw, or rwc to create the file.
-func dsn(path, mode string, more ...string) string {
-	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_busy_timeout": {busyTimeout}}
-	// FULL syncs the log at each commit: in WAL mode the default loses commits
-	// when the machine loses power.
-	q["_pragma"] = append([]string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}, more...)
+// pragmas are what every connection needs. FULL syncs the log at each commit: in
+// WAL mode the default loses commits when the machine loses power.
+var pragmas = []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+
+func fileURI(path string, q url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
@@ -35,90 +29,75 @@ func prepared(text string) query {
 	return query(len(texts) - 1)
 }
 
-// statement is what the driver's statements can do.
-type statement interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
-}
-
 // conn is one connection with its prepared statements, for one goroutine at a
-// time. It talks to the driver without database/sql between, whose locks and
-// conversions cost as much as an insert; and never with a context that can end,
-// for which the driver would start a goroutine at each statement.
+// time.
 type conn struct {
-	raw        driver.Conn
-	statements []statement
-	args       []driver.NamedValue
+	*engine
+	statements []uintptr // by query; 0 where it has not been prepared
 }
 
-func openConn(dsn string) (*conn, error) {
-	raw, err := new(sqlite.Driver).Open(dsn)
+// openConn opens a connection; readOnly keeps it from writing.
+func openConn(path string, readOnly bool) (*conn, error) {
+	e, err := openEngine(fileURI(path, url.Values{"mode": {"rw"}}))
 	if err != nil {
 		return nil, err
 	}
-	return &conn{raw: raw, statements: make([]statement, len(texts))}, nil
+	c := &conn{engine: e, statements: make([]uintptr, len(texts))}
+	script := "PRAGMA busy_timeout = " + busyTimeout
+	for _, pragma := range pragmas {
+		script += "; PRAGMA " + pragma
+	}
+	if readOnly {
+		script += "; PRAGMA query_only = 1"
+	}
+	if err := e.run(script); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 func (c *conn) close() error {
-	var errs []error
-	for _, s := range c.statements {
-		if s != nil {
-			errs = append(errs, s.Close())
+	for _, stmt := range c.statements {
+		c.finalize(stmt) // 0 is nothing to it
+	}
+	return c.engine.close()
+}
+
+// start gives the statement its arguments. Whoever runs it resets it, so that it
+// holds no lock.
+func (c *conn) start(q query, args []any) (stmt uintptr, err error) {
+	if c.statements[q] == 0 {
+		if err := c.prepare(texts[q], &c.statements[q]); err != nil {
+			return 0, err
 		}
 	}
-	return errors.Join(append(errs, c.raw.Close())...)
-}
-
-func (c *conn) prepare(q query) (statement, error) {
-	if s := c.statements[q]; s != nil {
-		return s, nil
-	}
-	s, err := c.raw.Prepare(texts[q])
-	if err != nil {
-		return nil, err
-	}
-	c.statements[q] = s.(statement)
-	return c.statements[q], nil
-}
-
-func (c *conn) named(args []driver.Value) []driver.NamedValue {
-	c.args = c.args[:0]
-	for i, value := range args {
-		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: value})
-	}
-	return c.args
+	return c.statements[q], c.bind(c.statements[q], args)
 }
 
 // exec runs a write and returns how many rows it changed.
-func (c *conn) exec(q query, args ...driver.Value) (changed int64, err error) {
-	s, err := c.prepare(q)
+func (c *conn) exec(q query, args ...any) (changed int64, err error) {
+	stmt, err := c.start(q, args)
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.ExecContext(context.Background(), c.named(args))
-	if err != nil {
+	defer c.reset(stmt)
+	if _, err := c.step(stmt); err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	return c.changed(), nil
 }
 
 // read runs a query and calls each with every row of its result.
-func (c *conn) read(q query, each func(*row), args ...driver.Value) (err error) {
-	s, err := c.prepare(q)
+func (c *conn) read(q query, each func(*row), args ...any) error {
+	stmt, err := c.start(q, args)
 	if err != nil {
 		return err
 	}
-	rows, err := s.QueryContext(context.Background(), c.named(args))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	r := row{values: make([]driver.Value, len(rows.Columns()))}
+	defer c.reset(stmt)
+	r := row{engine: c.engine, stmt: stmt}
 	for {
-		if err := rows.Next(r.values); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
+		more, err := c.step(stmt)
+		if err != nil || !more {
 			return err
 		}
 		r.next = 0
@@ -127,7 +106,7 @@ func (c *conn) read(q query, each func(*row), args ...driver.Value) (err error) 
 }
 
 // one is read for a query that has at most one row; it reports whether it had.
-func (c *conn) one(q query, scan func(*row), args ...driver.Value) (found bool, err error) {
+func (c *conn) one(q query, scan func(*row), args ...any) (found bool, err error) {
 	err = c.read(q, func(r *row) {
 		found = true
 		scan(r)
@@ -137,11 +116,11 @@ func (c *conn) one(q query, scan func(*row), args ...driver.Value) (found bool, 
 
 // isTaken reports whether a row was refused because its key exists.
 func isTaken(err error) bool {
-	var e *sqlite.Error
+	var e *engineError
 	if !errors.As(err, &e) {
 		return false
 	}
-	switch e.Code() {
+	switch e.code {
 	case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
 		return true
 	}

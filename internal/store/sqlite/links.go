@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -30,7 +29,7 @@ var (
 )
 
 // guarded runs an update that changes the track id or nothing.
-func (s *Store) guarded(ctx context.Context, id verify.ID, q query, args ...driver.Value) error {
+func (s *Store) guarded(ctx context.Context, id verify.ID, q query, args ...any) error {
 	return s.write(ctx, func(db *conn) error {
 		changed, err := db.exec(q, args...)
 		if err != nil || changed > 0 {

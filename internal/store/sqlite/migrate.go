@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver that goose runs migrations with
 )
 
 //go:embed migrations/*.sql
@@ -49,7 +51,9 @@ func makeFile(path string) error {
 }
 
 func withProvider(config Config, use func(*goose.Provider, *sql.DB) error) error {
-	db, err := sql.Open("sqlite", dsn(config.Path, "rw"))
+	db, err := sql.Open("sqlite", fileURI(config.Path, url.Values{
+		"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {busyTimeout}, "_pragma": pragmas,
+	}))
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}

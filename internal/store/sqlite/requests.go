@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 
 	"holdfast/internal/phone"
@@ -65,7 +64,7 @@ func (c *conn) useOf(idem *verify.Idempotency, v *verify.Verification) (first ve
 }
 
 func (c *conn) create(v *verify.Verification, lease verify.Lease) error {
-	id, expires := driver.Value(int64(v.ID)), driver.Value(micros(v.ExpiresAt))
+	id, expires := any(int64(v.ID)), any(micros(v.ExpiresAt))
 	_, err := c.exec(insertVerification, id, int64(v.ClientID), v.RequestID[:], v.SessionID[:],
 		v.Phone.E164(), string(v.Phone.Country()), v.TargetURL, addrBytes(v.SourceAddr), v.Text, int64(v.Segments),
 		v.Link[:], v.LinkSealed, micros(v.CreatedAt), expires)

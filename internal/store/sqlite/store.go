@@ -53,13 +53,13 @@ func New(ctx context.Context, config Config) (*Store, error) {
 		config.Readers = 4
 	}
 	s := &Store{readers: make(chan *conn, config.Readers), closed: make(chan struct{})}
-	c, err := openConn(dsn(config.Path, "rw"))
+	c, err := openConn(config.Path, false)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	s.writer = startWriter(c)
 	for range config.Readers {
-		c, err := openConn(dsn(config.Path, "rw", "query_only(1)"))
+		c, err := openConn(config.Path, true)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("sqlite: open: %w", err), s.Close())
 		}

@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"database/sql/driver"
+	"bytes"
 	"net/netip"
 	"strings"
 	"time"
@@ -17,28 +17,28 @@ import (
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-func optionalTime(t time.Time) driver.Value {
+func optionalTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
 	return t.UnixMicro()
 }
 
-func optionalText(s string) driver.Value {
+func optionalText(s string) any {
 	if s == "" {
 		return nil
 	}
 	return s
 }
 
-func optionalDigest(d secret.Digest) driver.Value {
+func optionalDigest(d secret.Digest) any {
 	if d == (secret.Digest{}) {
 		return nil
 	}
 	return d[:]
 }
 
-func addrBytes(a netip.Addr) driver.Value {
+func addrBytes(a netip.Addr) any {
 	if !a.IsValid() {
 		return nil
 	}
@@ -52,7 +52,7 @@ func boolean(b bool) int64 {
 	return 0
 }
 
-func reasonsText(reasons []verify.Reason) driver.Value {
+func reasonsText(reasons []verify.Reason) any {
 	var b strings.Builder
 	for i, r := range reasons {
 		if i > 0 {
@@ -66,53 +66,48 @@ func reasonsText(reasons []verify.Reason) driver.Value {
 // row is one row of a result, read column by column from the left. NULL reads as
 // the type's zero value.
 type row struct {
-	values []driver.Value
-	next   int
+	*engine
+	stmt uintptr
+	next int32
 }
 
-func (r *row) value() driver.Value {
-	v := r.values[r.next]
+func (r *row) column() int32 {
 	r.next++
-	return v
+	return r.next - 1
 }
 
-func (r *row) int() int64 {
-	n, _ := r.value().(int64)
-	return n
-}
+func (r *row) int() int64 { return r.integer(r.stmt, r.column()) }
 
 func (r *row) bool() bool { return r.int() != 0 }
 
-func (r *row) text() string {
-	s, _ := r.value().(string)
-	return s
-}
+func (r *row) text() string { return string(r.view()) }
 
-func (r *row) blob() []byte {
-	b, _ := r.value().([]byte)
-	return b
-}
+func (r *row) blob() []byte { return bytes.Clone(r.view()) }
+
+// view is a text or blob while this row is the current one.
+func (r *row) view() []byte { return r.bytes(r.stmt, r.column()) }
 
 func (r *row) time() time.Time {
-	n, ok := r.value().(int64)
-	if !ok {
+	column := r.column()
+	n := r.integer(r.stmt, column)
+	if n == 0 && r.isNull(r.stmt, column) {
 		return time.Time{}
 	}
 	return time.UnixMicro(n).UTC()
 }
 
 func (r *row) uuid() (u uuid.UUID) {
-	copy(u[:], r.blob())
+	copy(u[:], r.view())
 	return u
 }
 
 func (r *row) digest() (d secret.Digest) {
-	copy(d[:], r.blob())
+	copy(d[:], r.view())
 	return d
 }
 
 func (r *row) addr() netip.Addr {
-	a, _ := netip.AddrFromSlice(r.blob())
+	a, _ := netip.AddrFromSlice(r.view())
 	return a
 }
 
