@@ -29,22 +29,26 @@ type Clients interface {
 	Clients(ctx context.Context) ([]tenant.Client, error)
 }
 
-// ClientWrites changes clients.
+// ClientWrites changes clients. Each change is one transaction of its own, so that
+// none undoes another; of an unknown client it is verify.ErrNotFound.
 type ClientWrites interface {
 	// CreateClient fails with verify.ErrConflict where the user name is taken.
 	CreateClient(ctx context.Context, c tenant.Client) error
-	// UpdateClient writes everything but ID, Username and CreatedAt.
-	UpdateClient(ctx context.Context, c tenant.Client) error
+	// SetPassword writes the password's hash and revokes all tokens.
+	SetPassword(ctx context.Context, id verify.ClientID, hash string, at time.Time) error
+	// SetDisabled shuts a client out, and revokes all its tokens, or lets it in.
+	SetDisabled(ctx context.Context, id verify.ClientID, disabled bool, at time.Time) error
+	SetSettings(ctx context.Context, id verify.ClientID, business string, s tenant.Settings) error
 }
 
 // Tokens keeps access tokens. An unknown one is verify.ErrNotFound.
 type Tokens interface {
+	// CreateToken is over before a SetPassword or SetDisabled of the client begins to
+	// revoke, or begins when that is over.
 	CreateToken(ctx context.Context, t tenant.AccessToken) error
 	Token(ctx context.Context, id int64) (tenant.AccessToken, error)
 	// RevokeToken keeps the first time of revocation.
 	RevokeToken(ctx context.Context, id int64, at time.Time) error
-	// RevokeTokens revokes all tokens of a client.
-	RevokeTokens(ctx context.Context, client verify.ClientID, at time.Time) error
 }
 
 // Store is what Access asks of a store.
@@ -58,7 +62,8 @@ type Store interface {
 type Config struct {
 	// Store keeps clients and tokens; required.
 	Store Store
-	// IDs mints the ids of tokens and clients; required.
+	// IDs mints the ids of tokens and clients; nil, for commands that mint none,
+	// means that nobody can log in and no client be added.
 	IDs *verify.IDs
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -120,8 +125,8 @@ type knownClient struct {
 
 // New returns an Access, or what is missing.
 func New(c Config) (*Access, error) {
-	if c.Store == nil || c.IDs == nil {
-		return nil, errors.New("access: a store and a mint for ids are required")
+	if c.Store == nil {
+		return nil, errors.New("access: a store is required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -153,6 +158,14 @@ func New(c Config) (*Access, error) {
 		hashing: make(chan struct{}, c.Hashing),
 		byUser:  newLimiter(c.UserLimit), byAddr: newLimiter(c.AddressLimit),
 	}, nil
+}
+
+// mint makes an id, where Config.IDs can.
+func (a *Access) mint() (verify.ID, error) {
+	if a.IDs == nil {
+		return 0, errors.New("access: there is no mint for ids")
+	}
+	return a.IDs.Next(), nil
 }
 
 // now is the clock at the precision that stores keep.

@@ -45,14 +45,13 @@ func (a *Access) Add(ctx context.Context, n NewClient) (tenant.Client, secret.Te
 // AddWithPassword is Add with a password of the operator's own: for development,
 // where it is printed anyway. It takes any that is not empty.
 func (a *Access) AddWithPassword(ctx context.Context, n NewClient, password secret.Text) (tenant.Client, error) {
-	var bad []verify.Field
-	if wrong := wrongUsername(n.Username); wrong != "" {
-		bad = append(bad, verify.Field{Name: "username", Reason: wrong})
-	}
+	bad := refuse(nil, "username", wrongUsername(n.Username))
 	if password == "" {
-		bad = append(bad, verify.Field{Name: "password", Reason: "is required"})
+		bad = refuse(bad, "password", "is required")
 	}
-	bad = append(bad, a.check(n.Business, &n.Settings)...)
+	bad = refuse(bad, "business", wrongBusiness(n.Business))
+	bad = append(bad, a.checkTargets(&n.Settings)...)
+	bad = append(bad, checkLimits(&n.Settings)...)
 	if len(bad) > 0 {
 		return tenant.Client{}, verify.Invalid(bad...)
 	}
@@ -60,8 +59,12 @@ func (a *Access) AddWithPassword(ctx context.Context, n NewClient, password secr
 	if err != nil {
 		return tenant.Client{}, err
 	}
+	id, err := a.mint()
+	if err != nil {
+		return tenant.Client{}, err
+	}
 	client := tenant.Client{
-		ID: verify.ClientID(a.IDs.Next()), Username: n.Username, PasswordHash: hash,
+		ID: verify.ClientID(id), Username: n.Username, PasswordHash: hash,
 		Business: n.Business, Settings: n.Settings, CreatedAt: a.now(),
 	}
 	err = a.Store.CreateClient(ctx, client)
@@ -91,85 +94,84 @@ func (a *Access) Find(ctx context.Context, username string) (tenant.Client, erro
 }
 
 // Set changes a client's business name and settings. Everything that is wrong is
-// reported at once, as verify.CodeInvalid.
+// reported at once, as verify.CodeInvalid; targets that stay are not judged again.
 func (a *Access) Set(ctx context.Context, username string, change Change) (tenant.Client, error) {
-	return a.update(ctx, "client_changed", username, func(c *tenant.Client) error {
-		if change.Business != nil {
-			c.Business = *change.Business
+	client, err := a.Find(ctx, username)
+	if err != nil {
+		return tenant.Client{}, err
+	}
+	if change.Business != nil {
+		client.Business = *change.Business
+	}
+	bad := refuse(nil, "business", wrongBusiness(client.Business))
+	if change.Settings != nil {
+		if !slices.Equal(change.Settings.Targets, client.Settings.Targets) {
+			bad = append(bad, a.checkTargets(change.Settings)...)
 		}
-		if change.Settings != nil {
-			c.Settings = *change.Settings
-		}
-		if bad := a.check(c.Business, &c.Settings); len(bad) > 0 {
-			return verify.Invalid(bad...)
-		}
-		return nil
-	})
+		bad = append(bad, checkLimits(change.Settings)...)
+		client.Settings = *change.Settings
+	}
+	if len(bad) > 0 {
+		return tenant.Client{}, verify.Invalid(bad...)
+	}
+	if err := a.Store.SetSettings(ctx, client.ID, client.Business, client.Settings); err != nil {
+		return tenant.Client{}, err
+	}
+	a.changed(ctx, "client_changed", client.ID)
+	return client, nil
 }
 
 // Disable shuts a client out: its tokens are revoked and it can't log in. Links
 // already sent still open, but send nobody to the client's targets.
 func (a *Access) Disable(ctx context.Context, username string) (tenant.Client, error) {
-	client, err := a.update(ctx, "client_disabled", username, func(c *tenant.Client) error {
-		c.Disabled = true
-		return nil
-	})
-	if err != nil {
-		return client, err
-	}
-	return client, a.revokeAll(ctx, client.ID)
+	return a.setDisabled(ctx, "client_disabled", username, true)
 }
 
 // Enable lets a disabled client log in again.
 func (a *Access) Enable(ctx context.Context, username string) (tenant.Client, error) {
-	return a.update(ctx, "client_enabled", username, func(c *tenant.Client) error {
-		c.Disabled = false
-		return nil
-	})
+	return a.setDisabled(ctx, "client_enabled", username, false)
+}
+
+func (a *Access) setDisabled(ctx context.Context, event, username string, disabled bool) (tenant.Client, error) {
+	client, err := a.Find(ctx, username)
+	if err != nil {
+		return tenant.Client{}, err
+	}
+	client.Disabled = disabled
+	if err := a.Store.SetDisabled(ctx, client.ID, disabled, a.now()); err != nil {
+		return tenant.Client{}, err
+	}
+	a.changed(ctx, event, client.ID)
+	a.tokens.InvalidateAll()
+	return client, nil
 }
 
 // Rotate gives a client a new random password, which is returned and kept
 // nowhere, and revokes all its tokens.
 func (a *Access) Rotate(ctx context.Context, username string) (secret.Text, error) {
+	client, err := a.Find(ctx, username)
+	if err != nil {
+		return "", err
+	}
 	password := newPassword()
 	hash, err := argon2id.CreateHash(password.Reveal(), hashParams)
 	if err != nil {
 		return "", err
 	}
-	client, err := a.update(ctx, "client_rotated", username, func(c *tenant.Client) error {
-		c.PasswordHash = hash
-		return nil
-	})
-	if err != nil {
+	if err := a.Store.SetPassword(ctx, client.ID, hash, a.now()); err != nil {
 		return "", err
 	}
-	return password, a.revokeAll(ctx, client.ID)
-}
-
-func (a *Access) update(ctx context.Context, event, username string, change func(*tenant.Client) error) (tenant.Client, error) {
-	client, err := a.Find(ctx, username)
-	if err != nil {
-		return tenant.Client{}, err
-	}
-	if err := change(&client); err != nil {
-		return tenant.Client{}, err
-	}
-	if err := a.Store.UpdateClient(ctx, client); err != nil {
-		return tenant.Client{}, err
-	}
-	a.clients.Invalidate(client.ID)
-	a.event(ctx, event, client.ID)
-	return client, nil
-}
-
-// revokeAll revokes a client's tokens. What this node remembers of any token is
-// forgotten, which costs each one question to the store.
-func (a *Access) revokeAll(ctx context.Context, id verify.ClientID) error {
-	if err := a.Store.RevokeTokens(ctx, id, a.now()); err != nil {
-		return err
-	}
+	a.changed(ctx, "client_rotated", client.ID)
 	a.tokens.InvalidateAll()
-	return nil
+	return password, nil
+}
+
+// changed forgets what this node remembers of a client. Where tokens were revoked,
+// those of all clients are forgotten too, which costs each one question to the
+// store.
+func (a *Access) changed(ctx context.Context, event string, id verify.ClientID) {
+	a.clients.Invalidate(id)
+	a.event(ctx, event, id)
 }
 
 // newPassword is 144 random bits in base64url: 24 characters.
@@ -193,32 +195,36 @@ func wrongUsername(name string) string {
 	return ""
 }
 
-// check looks at everything that an operator sets and writes the targets as they
-// are compared.
-func (a *Access) check(business string, s *tenant.Settings) []verify.Field {
-	var bad []verify.Field
-	refuse := func(name, reason string) {
-		if reason != "" {
-			bad = append(bad, verify.Field{Name: name, Reason: reason})
-		}
-	}
-	refuse("business", wrongBusiness(business))
+// checkTargets writes the targets as they are compared.
+func (a *Access) checkTargets(s *tenant.Settings) []verify.Field {
 	if len(s.Targets) == 0 {
-		refuse("targets", `are required: the origins that a targetUrl may have, such as "https://app.example.com"`)
+		return []verify.Field{{Name: "targets", Reason: `are required: the origins that a targetUrl may have, such as "https://app.example.com"`}}
 	}
+	var bad []verify.Field
 	targets := make([]string, 0, len(s.Targets))
 	for i, text := range s.Targets {
 		origin, wrong := guard.AllowedOrigin(text, a.Loopback)
-		refuse(fmt.Sprintf("targets[%d]", i), wrong)
+		bad = refuse(bad, fmt.Sprintf("targets[%d]", i), wrong)
 		if !slices.Contains(targets, origin) {
 			targets = append(targets, origin)
 		}
 	}
 	s.Targets = targets
-	refuse("link_minutes", outside(s.LinkMinutes, 60))
-	refuse("result_minutes", outside(s.ResultMinutes, int(24*time.Hour/time.Minute)))
-	refuse("max_segments", outside(s.MaxSegments, 10))
 	return bad
+}
+
+func checkLimits(s *tenant.Settings) []verify.Field {
+	bad := refuse(nil, "link_minutes", outside(s.LinkMinutes, 60))
+	bad = refuse(bad, "result_minutes", outside(s.ResultMinutes, int(24*time.Hour/time.Minute)))
+	return refuse(bad, "max_segments", outside(s.MaxSegments, 10))
+}
+
+// refuse adds a field, where there is a reason to.
+func refuse(bad []verify.Field, name, reason string) []verify.Field {
+	if reason == "" {
+		return bad
+	}
+	return append(bad, verify.Field{Name: name, Reason: reason})
 }
 
 func outside(n, most int) string {

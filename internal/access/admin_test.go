@@ -93,3 +93,79 @@ func TestAdministration(t *testing.T) {
 		}
 	}
 }
+
+// Whoever sets a client's settings, or its password, while another shuts it out
+// must not let it in again.
+func TestChangesDoNotUndoEachOther(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Access) error{
+		"set": func(a *Access) error {
+			_, err := a.Set(ctx, "acme", Change{Settings: &tenant.Settings{Targets: []string{"https://b.acme.example"}}})
+			return err
+		},
+		"rotate": func(a *Access) error {
+			_, err := a.Rotate(ctx, "acme")
+			return err
+		},
+	} {
+		a, store, _ := newNode(t)
+		client, password := addAcme(t, a)
+		token := login(t, a, password)
+		store.change = func() {
+			store.change = nil
+			if _, err := a.Disable(ctx, "acme"); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := change(a); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c := store.clients[client.ID]; !c.Disabled {
+			t.Errorf("%s let a disabled client in again", name)
+		}
+		if _, err := a.Authenticate(ctx, token); code(err) != verify.CodeUnauthorized {
+			t.Errorf("%s: a token of a disabled client: %v", name, err)
+		}
+	}
+}
+
+// Targets that only development takes stay with dev's client when an operator
+// changes something else of it.
+func TestTargetsThatStayAreNotJudged(t *testing.T) {
+	t.Parallel()
+	a, store, _ := newNode(t)
+	client, _ := addAcme(t, a)
+	plain := []string{"http://localhost:8080"}
+	client.Settings.Targets = plain
+	store.clients[client.ID] = client
+	if _, err := a.Set(ctx, "acme", Change{Settings: &tenant.Settings{Targets: plain, LinkMinutes: 1}}); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Set(ctx, "acme", Change{Settings: &tenant.Settings{Targets: append(plain, "https://app.acme.example")}}); code(err) != verify.CodeInvalid {
+		t.Errorf("changed targets: %v", err)
+	}
+	if got := store.clients[client.ID].Settings; !slices.Equal(got.Targets, plain) || got.LinkMinutes != 1 {
+		t.Errorf("stored %+v", got)
+	}
+}
+
+// Commands that mint no id do without a mint, and can't by mistake do what needs one.
+func TestWithoutMint(t *testing.T) {
+	t.Parallel()
+	a, store, _ := newNode(t)
+	addAcme(t, a)
+	b, err := New(Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, err := b.Rotate(ctx, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Add(ctx, NewClient{Username: "b", Business: "B", Settings: tenant.Settings{Targets: []string{"https://b.example"}}}); err == nil {
+		t.Error("a client without an id")
+	}
+	if _, err := b.Login(ctx, "acme", password.Reveal(), office); err == nil || code(err) != "" {
+		t.Errorf("a token without an id: %v", err)
+	}
+}

@@ -109,10 +109,14 @@ func (a *Access) compare(ctx context.Context, password, hash string) (bool, erro
 }
 
 func (a *Access) grant(ctx context.Context, client tenant.Client) (Grant, error) {
-	token := secret.NewToken(int64(a.IDs.Next()))
+	id, err := a.mint()
+	if err != nil {
+		return Grant{}, err
+	}
+	token := secret.NewToken(int64(id))
 	now := a.now()
 	digest := token.Digest(secret.ForAccess)
-	err := a.Store.CreateToken(ctx, tenant.AccessToken{
+	err = a.Store.CreateToken(ctx, tenant.AccessToken{
 		ID: token.ID, Digest: digest, ClientID: client.ID, CreatedAt: now, ExpiresAt: now.Add(a.TokenTTL),
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ type memory struct {
 	tokens  map[int64]tenant.AccessToken
 	asked   int
 	create  func() // called before a token is created
+	change  func() // called before a client is changed
 }
 
 func newMemory() *memory {
@@ -68,10 +69,37 @@ func (m *memory) CreateClient(_ context.Context, c tenant.Client) error {
 	return nil
 }
 
-func (m *memory) UpdateClient(_ context.Context, c tenant.Client) error {
+func (m *memory) SetPassword(_ context.Context, id verify.ClientID, hash string, at time.Time) error {
+	return m.update(id, func(c *tenant.Client) {
+		c.PasswordHash = hash
+		m.revoke(id, at)
+	})
+}
+
+func (m *memory) SetDisabled(_ context.Context, id verify.ClientID, disabled bool, at time.Time) error {
+	return m.update(id, func(c *tenant.Client) {
+		if c.Disabled = disabled; disabled {
+			m.revoke(id, at)
+		}
+	})
+}
+
+func (m *memory) SetSettings(_ context.Context, id verify.ClientID, business string, s tenant.Settings) error {
+	return m.update(id, func(c *tenant.Client) { c.Business, c.Settings = business, s })
+}
+
+func (m *memory) update(id verify.ClientID, change func(*tenant.Client)) error {
+	if m.change != nil {
+		m.change()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.clients[c.ID] = c
+	c, ok := m.clients[id]
+	if !ok {
+		return verify.ErrNotFound
+	}
+	change(&c)
+	m.clients[id] = c
 	return nil
 }
 
@@ -109,14 +137,12 @@ func (m *memory) RevokeToken(_ context.Context, id int64, at time.Time) error {
 	return nil
 }
 
-func (m *memory) RevokeTokens(_ context.Context, client verify.ClientID, at time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// revoke revokes all tokens of a client. The lock is held.
+func (m *memory) revoke(client verify.ClientID, at time.Time) {
 	for id, t := range m.tokens {
 		if t.ClientID == client && t.RevokedAt.IsZero() {
 			t.RevokedAt = at
 			m.tokens[id] = t
 		}
 	}
-	return nil
 }

@@ -510,7 +510,7 @@ func TestTargetIsCheckedAgain(t *testing.T) {
 	_, token := w.request(sendLink())
 	next := w.confirm(w.tap(token))
 	w.client.Settings.Targets = []string{"https://elsewhere.example.com"}
-	if err := w.store.UpdateClient(t.Context(), w.client); err != nil {
+	if err := w.store.SetSettings(t.Context(), w.client.ID, w.client.Business, w.client.Settings); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.authenticate(callback(next, "browser-a")); got.Show != flow.ShowFinished || got.URL != "" {

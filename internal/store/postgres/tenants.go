@@ -23,15 +23,44 @@ func (s *Store) CreateClient(ctx context.Context, c tenant.Client) error {
 		int64(c.ID), c.Username, c.PasswordHash, c.Business, settings, c.Disabled, c.CreatedAt)
 }
 
-// UpdateClient writes everything but ID, Username and CreatedAt.
-func (s *Store) UpdateClient(ctx context.Context, c tenant.Client) error {
-	settings, err := json.Marshal(c.Settings)
+// SetPassword writes the password's hash and revokes all of the client's tokens.
+func (s *Store) SetPassword(ctx context.Context, id verify.ClientID, hash string, at time.Time) error {
+	return s.changeClient(ctx, id, at, "UPDATE clients SET password_hash = $2 WHERE id = $1", hash)
+}
+
+// SetDisabled shuts a client out, and revokes all its tokens, or lets it in again.
+func (s *Store) SetDisabled(ctx context.Context, id verify.ClientID, disabled bool, at time.Time) error {
+	const sql = "UPDATE clients SET disabled = $2 WHERE id = $1"
+	if !disabled {
+		return s.exec(ctx, sql, int64(id), disabled)
+	}
+	return s.changeClient(ctx, id, at, sql, disabled)
+}
+
+// changeClient changes a client and then revokes its tokens. Logins take a share of
+// the client's row (CreateToken), so that they are over before the second statement
+// looks, or begin after the commit: it can't be one statement, which would look
+// before it waits.
+func (s *Store) changeClient(ctx context.Context, id verify.ClientID, at time.Time, sql string, value any) error {
+	return failure(pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sql, int64(id), value)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = pgx.ErrNoRows
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "UPDATE access_tokens SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL", int64(id), at)
+		}
+		return err
+	}))
+}
+
+// SetSettings writes what an operator chooses.
+func (s *Store) SetSettings(ctx context.Context, id verify.ClientID, business string, settings tenant.Settings) error {
+	text, err := json.Marshal(settings)
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, `
-		UPDATE clients SET password_hash = $2, business = $3, settings = $4, disabled = $5 WHERE id = $1`,
-		int64(c.ID), c.PasswordHash, c.Business, settings, c.Disabled)
+	return s.exec(ctx, "UPDATE clients SET business = $2, settings = $3 WHERE id = $1", int64(id), business, text)
 }
 
 const selectClient = `
@@ -65,14 +94,15 @@ func scanClient(row pgx.CollectableRow) (c tenant.Client, err error) {
 	return c, err
 }
 
-// CreateToken writes a login down.
+// CreateToken writes a login down; see changeClient for the lock.
 func (s *Store) CreateToken(ctx context.Context, t tenant.AccessToken) error {
 	var revoked *time.Time
 	if !t.RevokedAt.IsZero() {
 		revoked = &t.RevokedAt
 	}
 	return s.exec(ctx, `
-		INSERT INTO access_tokens (id, digest, client_id, created_at, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		INSERT INTO access_tokens (id, digest, client_id, created_at, expires_at, revoked_at)
+		SELECT $1, $2, id, $4, $5, $6 FROM clients WHERE id = $3 FOR SHARE`,
 		t.ID, t.Digest[:], int64(t.ClientID), t.CreatedAt, t.ExpiresAt, revoked)
 }
 
@@ -87,10 +117,4 @@ func (s *Store) Token(ctx context.Context, id int64) (tenant.AccessToken, error)
 // RevokeToken ends a login; the first time of revocation stays.
 func (s *Store) RevokeToken(ctx context.Context, id int64, at time.Time) error {
 	return s.exec(ctx, "UPDATE access_tokens SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1", id, at)
-}
-
-// RevokeTokens ends all logins of a client; having none is no error.
-func (s *Store) RevokeTokens(ctx context.Context, client verify.ClientID, at time.Time) error {
-	_, err := s.pool.Exec(ctx, "UPDATE access_tokens SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL", int64(client), at)
-	return failure(err)
 }

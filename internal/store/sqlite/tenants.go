@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -14,7 +15,9 @@ const clientColumns = `id, username, password_hash, business, settings, disabled
 
 var (
 	insertClient = prepared(`INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-	updateClient = prepared(`UPDATE clients SET password_hash = ?, business = ?, settings = ?, disabled = ? WHERE id = ?`)
+	setPassword  = prepared(`UPDATE clients SET password_hash = ? WHERE id = ?`)
+	setDisabled  = prepared(`UPDATE clients SET disabled = ? WHERE id = ?`)
+	setSettings  = prepared(`UPDATE clients SET business = ?, settings = ? WHERE id = ?`)
 	clientByID   = prepared(`SELECT ` + clientColumns + ` FROM clients WHERE id = ?`)
 	clientByName = prepared(`SELECT ` + clientColumns + ` FROM clients WHERE username = ?`)
 	allClients   = prepared(`SELECT ` + clientColumns + ` FROM clients ORDER BY username`)
@@ -36,15 +39,34 @@ func (s *Store) CreateClient(ctx context.Context, c tenant.Client) error {
 	})
 }
 
-// UpdateClient writes everything but ID, Username and CreatedAt.
-func (s *Store) UpdateClient(ctx context.Context, c tenant.Client) error {
-	settings, err := json.Marshal(c.Settings)
+// SetPassword writes the password's hash and revokes all of the client's tokens.
+func (s *Store) SetPassword(ctx context.Context, id verify.ClientID, hash string, at time.Time) error {
+	return s.write(ctx, func(db *conn) error {
+		if err := orNotFound(db.exec(setPassword, hash, int64(id))); err != nil {
+			return err
+		}
+		return db.revokeTokens(id, at)
+	})
+}
+
+// SetDisabled shuts a client out, and revokes all its tokens, or lets it in again.
+func (s *Store) SetDisabled(ctx context.Context, id verify.ClientID, disabled bool, at time.Time) error {
+	return s.write(ctx, func(db *conn) error {
+		if err := orNotFound(db.exec(setDisabled, boolean(disabled), int64(id))); err != nil || !disabled {
+			return err
+		}
+		return db.revokeTokens(id, at)
+	})
+}
+
+// SetSettings writes what an operator chooses.
+func (s *Store) SetSettings(ctx context.Context, id verify.ClientID, business string, settings tenant.Settings) error {
+	text, err := json.Marshal(settings)
 	if err != nil {
 		return fmt.Errorf("sqlite: settings: %w", err)
 	}
 	return s.write(ctx, func(db *conn) error {
-		changed, err := db.exec(updateClient, c.PasswordHash, c.Business, string(settings), boolean(c.Disabled), int64(c.ID))
-		return orNotFound(changed, err)
+		return orNotFound(db.exec(setSettings, business, string(text), int64(id)))
 	})
 }
 
@@ -66,7 +88,7 @@ func (s *Store) ClientByUsername(ctx context.Context, username string) (tenant.C
 	return s.client(ctx, clientByName, username)
 }
 
-func (s *Store) client(ctx context.Context, q query, key any) (tenant.Client, error) {
+func (s *Store) client(ctx context.Context, q query, key driver.Value) (tenant.Client, error) {
 	found, err := s.clients(ctx, q, key)
 	if err == nil && len(found) == 0 {
 		err = verify.ErrNotFound
@@ -82,7 +104,7 @@ func (s *Store) Clients(ctx context.Context) ([]tenant.Client, error) {
 	return s.clients(ctx, allClients)
 }
 
-func (s *Store) clients(ctx context.Context, q query, args ...any) (all []tenant.Client, err error) {
+func (s *Store) clients(ctx context.Context, q query, args ...driver.Value) (all []tenant.Client, err error) {
 	var broken error
 	err = s.read(ctx, func(db *conn) error {
 		return db.read(q, func(r *row) {
@@ -145,10 +167,7 @@ func (s *Store) RevokeToken(ctx context.Context, id int64, at time.Time) error {
 	})
 }
 
-// RevokeTokens revokes all of a client's.
-func (s *Store) RevokeTokens(ctx context.Context, client verify.ClientID, at time.Time) error {
-	return s.write(ctx, func(db *conn) error {
-		_, err := db.exec(revokeTokens, micros(at), int64(client))
-		return err
-	})
+func (c *conn) revokeTokens(client verify.ClientID, at time.Time) error {
+	_, err := c.exec(revokeTokens, micros(at), int64(client))
+	return err
 }

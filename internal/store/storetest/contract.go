@@ -34,20 +34,26 @@ type Store interface {
 
 	// CreateClient fails with verify.ErrConflict where the user name or the ID is taken.
 	CreateClient(ctx context.Context, c tenant.Client) error
-	// UpdateClient writes everything but ID, Username and CreatedAt.
-	UpdateClient(ctx context.Context, c tenant.Client) error
+	// SetPassword writes the password's hash and revokes all tokens of the client
+	// that are not revoked yet.
+	SetPassword(ctx context.Context, id verify.ClientID, hash string, at time.Time) error
+	// SetDisabled shuts a client out, and then revokes its tokens as SetPassword does,
+	// or lets it in again.
+	SetDisabled(ctx context.Context, id verify.ClientID, disabled bool, at time.Time) error
+	// SetSettings writes what an operator chooses.
+	SetSettings(ctx context.Context, id verify.ClientID, business string, s tenant.Settings) error
 	Client(ctx context.Context, id verify.ClientID) (tenant.Client, error)
 	ClientByUsername(ctx context.Context, username string) (tenant.Client, error)
 	// Clients are all, by user name.
 	Clients(ctx context.Context) ([]tenant.Client, error)
 
-	// CreateToken fails with verify.ErrConflict where the ID is taken.
+	// CreateToken fails with verify.ErrConflict where the ID is taken. It and a verb
+	// that revokes the client's tokens come one after the other: a token that is not
+	// revoked was made by a client that reads as changed afterwards.
 	CreateToken(ctx context.Context, t tenant.AccessToken) error
 	Token(ctx context.Context, id int64) (tenant.AccessToken, error)
-	// RevokeToken keeps the first time of revocation; RevokeTokens revokes all of a
-	// client's in the same way, and having none is no error.
+	// RevokeToken keeps the first time of revocation.
 	RevokeToken(ctx context.Context, id int64, at time.Time) error
-	RevokeTokens(ctx context.Context, client verify.ClientID, at time.Time) error
 
 	// Create writes the verification and its message, leased, and the
 	// idempotency key where idem is not nil, in one transaction. Where that key

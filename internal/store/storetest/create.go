@@ -15,7 +15,9 @@ func testNotFound(t *testing.T, w *world) {
 	ctx, none, later := t.Context(), verify.ID(5), start.Add(time.Second)
 	errOf := func(_ any, err error) error { return err }
 	for name, got := range map[string]error{
-		"UpdateClient":     w.UpdateClient(ctx, tenant.Client{ID: 999, Username: "acme"}),
+		"SetPassword":      w.SetPassword(ctx, 999, "hash", start),
+		"SetDisabled":      w.SetDisabled(ctx, 999, true, start),
+		"SetSettings":      w.SetSettings(ctx, 999, "Acme", tenant.Settings{}),
 		"Client":           errOf(w.Client(ctx, 999)),
 		"ClientByUsername": errOf(w.ClientByUsername(ctx, "ACME")),
 		"Token":            errOf(w.Token(ctx, 999)),

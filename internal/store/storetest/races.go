@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/tenant"
 	"holdfast/internal/verify"
 )
 
@@ -214,4 +215,46 @@ func testCancelled(t *testing.T, w *world) {
 		}
 	}
 	t.Fatal("verifications and messages differ in number: they belong together")
+}
+
+// testLoginsCrossRevocation guards against a login that is under way while the
+// client's password is changed or the client is shut out: its token must be
+// revoked with the others, or the client read after it must be the changed one.
+func testLoginsCrossRevocation(t *testing.T, w *world) {
+	type login struct {
+		id     int64
+		client tenant.Client
+		err    error
+	}
+	for round := range 60 {
+		before, err := w.Client(t.Context(), w.client)
+		must(t, err)
+		logins := together(racers, func(i int) (l login) {
+			switch {
+			case i > 0:
+				l.id = int64(round*racers + i)
+				token := tenant.AccessToken{ID: l.id, ClientID: w.client, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
+				if l.err = w.CreateToken(t.Context(), token); l.err == nil {
+					l.client, l.err = w.Client(t.Context(), w.client)
+				}
+			case round%2 == 0:
+				l.err = w.SetPassword(t.Context(), w.client, fmt.Sprint("hash ", round), start)
+			default:
+				l.err = w.SetDisabled(t.Context(), w.client, true, start)
+			}
+			return l
+		})
+		for _, l := range logins {
+			must(t, l.err)
+			if l.id == 0 || l.client.PasswordHash != before.PasswordHash || l.client.Disabled != before.Disabled {
+				continue
+			}
+			token, err := w.Token(t.Context(), l.id)
+			must(t, err)
+			if token.RevokedAt.IsZero() {
+				t.Fatalf("round %d: token %d outlived what its client read before", round, l.id)
+			}
+		}
+		must(t, w.SetDisabled(t.Context(), w.client, false, start))
+	}
 }

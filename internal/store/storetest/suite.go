@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"OneCreates", testOneCreates},
 		{"ClaimsDoNotOverlap", testClaimsDoNotOverlap},
 		{"ManyWriters", testManyWriters},
+		{"LoginsCrossRevocation", testLoginsCrossRevocation},
 		{"Cancelled", testCancelled},
 		{"Preload", testPreload},
 		{"Random", testRandom},

@@ -80,12 +80,18 @@ func testClients(t *testing.T, w *world) {
 	}
 	read(full)
 
-	changed := tenant.Client{
-		ID: full.ID, Username: "not written", PasswordHash: "other", Business: "Other",
-		Settings: tenant.Settings{LinkMinutes: 1}, CreatedAt: start.Add(time.Hour),
-	}
-	must(t, w.UpdateClient(t.Context(), changed))
-	changed.Username, changed.CreatedAt = full.Username, full.CreatedAt
+	changed := full // each verb changes what it names and nothing else
+	changed.PasswordHash = "other"
+	must(t, w.SetPassword(t.Context(), full.ID, changed.PasswordHash, start))
+	read(changed)
+	changed.Disabled = false
+	must(t, w.SetDisabled(t.Context(), full.ID, false, start))
+	read(changed)
+	changed.Business, changed.Settings = "Other", tenant.Settings{LinkMinutes: 1}
+	must(t, w.SetSettings(t.Context(), full.ID, changed.Business, changed.Settings))
+	read(changed)
+	changed.Disabled = true
+	must(t, w.SetDisabled(t.Context(), full.ID, true, start))
 	read(changed)
 	read(acme)
 
@@ -123,10 +129,21 @@ func testTokens(t *testing.T, w *world) {
 	read(one)
 	read(two)
 
-	two.RevokedAt = start.Add(3 * time.Minute)
-	must(t, w.RevokeTokens(t.Context(), w.client, two.RevokedAt))
-	for _, tok := range []tenant.AccessToken{one, two, three, foreign} {
-		read(tok)
+	all := func() {
+		t.Helper()
+		for _, tok := range []tenant.AccessToken{one, two, three, foreign} {
+			read(tok)
+		}
 	}
-	must(t, w.RevokeTokens(t.Context(), 12345, start))
+	must(t, w.SetDisabled(t.Context(), w.client, false, start.Add(2*time.Minute)))
+	must(t, w.SetSettings(t.Context(), w.client, "Acme", tenant.Settings{}))
+	all()
+	two.RevokedAt = start.Add(3 * time.Minute)
+	must(t, w.SetPassword(t.Context(), w.client, "hash", two.RevokedAt))
+	all()
+	foreign.RevokedAt = start.Add(4 * time.Minute)
+	must(t, w.SetDisabled(t.Context(), other.ID, true, foreign.RevokedAt))
+	all()
+	must(t, w.SetDisabled(t.Context(), other.ID, false, start.Add(5*time.Minute)))
+	all() // who is let in again logs in again
 }
