@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/access"
+	"holdfast/internal/config"
 	"holdfast/internal/tenant"
 	"holdfast/internal/verify"
 )
@@ -60,24 +61,38 @@ func set[T any](to, from *T) {
 	}
 }
 
-// withAccess runs do on the configured database.
+// withAccess runs do on the configured database, which must be there.
 func withAccess(ctx context.Context, env *environment, do func(*access.Access) error) error {
+	return withStore(ctx, env, openExisting, func(db store) error { return onStore(db, nil, do) })
+}
+
+// withNewAccess is withAccess for what mints ids: it makes the database where
+// there is none, and takes a process number, of which there are few (verify.Nodes).
+func withNewAccess(ctx context.Context, env *environment, do func(*access.Access) error) error {
+	return withStore(ctx, env, openStore, func(db store) error {
+		node, err := db.NextNode(ctx)
+		if err != nil {
+			return err
+		}
+		return onStore(db, verify.NewIDs(node, time.Now), do)
+	})
+}
+
+func withStore(ctx context.Context, env *environment, open func(context.Context, config.Database) (store, error), do func(store) error) error {
 	cfg, problems := env.load()
 	if err := problems.In("database").Err(); err != nil {
 		return err
 	}
-	db, err := openStore(ctx, cfg.Database)
+	db, err := open(ctx, cfg.Database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	node, err := db.NextNode(ctx)
-	if err != nil {
-		return err
-	}
-	admin, err := access.New(access.Config{
-		Store: db, IDs: verify.NewIDs(node, time.Now), Log: slog.New(slog.DiscardHandler),
-	})
+	return do(db)
+}
+
+func onStore(db store, ids *verify.IDs, do func(*access.Access) error) error {
+	admin, err := access.New(access.Config{Store: db, IDs: ids, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -92,7 +107,7 @@ type clientAddCommand struct {
 
 // Run adds a client.
 func (c *clientAddCommand) Run(ctx context.Context, env *environment) error {
-	return withAccess(ctx, env, func(a *access.Access) error {
+	return withNewAccess(ctx, env, func(a *access.Access) error {
 		client, password, err := a.Add(ctx, access.NewClient{
 			Username: c.Username, Business: c.Business, Settings: c.over(tenant.Settings{}),
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -44,7 +45,7 @@ func (c doctorCommand) Run(ctx context.Context, env *environment) error {
 	d := &doctor{cfg: cfg, to: env.stdout}
 	d.configuration(env, problems)
 	if len(problems.In("database")) == 0 {
-		d.note("database", d.database(ctx))
+		d.database(ctx)
 	}
 	d.note("files", d.files())
 	d.note("client addresses", d.proxies())
@@ -110,8 +111,41 @@ func (d *doctor) configuration(env *environment, problems config.Problems) {
 	}
 }
 
-// database opens it as serve would, but migrates nothing.
-func (d *doctor) database(ctx context.Context) error {
+// database looks at the database, or at the place where serve will make it.
+func (d *doctor) database(ctx context.Context) {
+	const what = "database"
+	path, ok := d.cfg.Database.SQLitePath()
+	if !ok || isThere(path) {
+		d.note(what, d.openDatabase(ctx))
+		return
+	}
+	if err := canMake(path); err != nil {
+		d.note(what, fmt.Errorf("there is none, and none can be made at %s: %w", path, err))
+		return
+	}
+	fmt.Fprintf(d.to, "note     %s: there is none at %s yet; serve makes it at its start, or run: holdfast migrate\n", what, path)
+}
+
+// canMake reports why no file can be made at path, by making another beside it.
+func canMake(path string) error {
+	folder := filepath.Dir(path)
+	switch info, err := os.Stat(folder); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %s is not there", folder)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	trial, err := os.CreateTemp(folder, ".holdfast-doctor-*")
+	if err != nil {
+		return fmt.Errorf("the folder %s can't be written", folder)
+	}
+	return errors.Join(trial.Close(), os.Remove(trial.Name()))
+}
+
+// openDatabase opens it as serve would, but migrates nothing.
+func (d *doctor) openDatabase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	db, err := openMigrated(ctx, d.cfg.Database)
@@ -130,9 +164,6 @@ func openMigrated(ctx context.Context, db config.Database) (store, error) {
 	path, ok := db.SQLitePath()
 	if !ok {
 		return postgres.New(ctx, postgres.Config{URL: db.URL.Reveal()})
-	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil, errors.New("there is no database yet; serve makes it at its start, or run: holdfast migrate")
 	}
 	return sqlite.New(ctx, sqlite.Config{Path: path})
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"holdfast/internal/access"
 	"holdfast/internal/config"
@@ -44,4 +47,20 @@ func openStore(ctx context.Context, db config.Database) (store, error) {
 		return nil, err
 	}
 	return sqlite.New(ctx, sqlite.Config{Path: path})
+}
+
+// openExisting is openStore for whoever has no business with a new database: a
+// mistyped path must not make one.
+func openExisting(ctx context.Context, db config.Database) (store, error) {
+	if path, ok := db.SQLitePath(); ok && !isThere(path) {
+		return nil, fmt.Errorf("there is no database at %s; serve, migrate and client add make one", path)
+	}
+	return openStore(ctx, db)
+}
+
+// isThere reports whether path names anything; where that can't be told, opening
+// it will say why.
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
