@@ -57,6 +57,7 @@ var faultStores = map[string]func(t *testing.T) config.Database{
 type faultWorld struct {
 	t          *testing.T
 	ctx        context.Context // ends when the test's patience does
+	cancel     context.CancelFunc
 	database   config.Database
 	keyFile    string // the private key by which the operator knows us
 	configFile string
@@ -95,7 +96,7 @@ func newFaultWorld(t *testing.T, database config.Database) *faultWorld {
 	ctx, cancel := context.WithTimeout(t.Context(), patienceWithFaults)
 	t.Cleanup(cancel)
 	w := &faultWorld{
-		t: t, ctx: ctx, database: database,
+		t: t, ctx: ctx, cancel: cancel, database: database,
 		receive: func(text) int { return http.StatusOK },
 		faults:  func(*http.Request, operator.Step, string) operator.Fault { return operator.Fault{} },
 		around:  func(h http.Handler) http.Handler { return h }, overhear: func(reply) {},

@@ -83,6 +83,10 @@ func newKilling(w *faultWorld) *killing {
 		defer k.mu.Unlock()
 		k.changed.Broadcast()
 	})
+	w.t.Cleanup(func() { // a test that failed leaves them at work
+		w.cancel()
+		k.workers.Wait()
+	})
 	w.onText(k.takeText)
 	w.onStep(func(_ *http.Request, step operator.Step, _ string) operator.Fault {
 		switch step {
@@ -208,7 +212,7 @@ func (k *killing) persist(again bool, request func(addr string) (reply, error)) 
 	for round := 0; ; {
 		var addr string
 		if addr, round = k.up(round); addr == "" {
-			return r, tries, errOver
+			return r, tries, errors.Join(errOver, err)
 		}
 		tries++
 		if r, err = request(addr); err == nil || !again {
@@ -337,8 +341,10 @@ func (k *killing) deny(s *sending, h *handheld, token string) {
 // and redeems the fingerprint.
 func (k *killing) comeBack(s *sending, where string) {
 	callback, err := s.winner.authorize(where)
-	if err != nil {
+	if err != nil && k.ctx.Err() == nil {
 		k.t.Error(err)
+	}
+	if err != nil {
 		return
 	}
 	r, tries, err := k.persist(true, func(addr string) (reply, error) { return s.winner.visit(addr, callback, nil) })
