@@ -445,6 +445,27 @@ func TestLateCallback(t *testing.T) {
 	}
 }
 
+// A node that died while it looked an answer up leaves a journey that ends a
+// minute later, on a page.
+func TestLostLookup(t *testing.T) {
+	w := newWorld(t)
+	handle, token := w.request(sendLink())
+	next := w.confirm(w.tap(token))
+	if err := w.store.ClaimAnswer(t.Context(), w.status(handle).Verification.ID, w.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.authenticate(callback(next, "browser-a")); got.Show != flow.ShowWait {
+		t.Errorf("meanwhile: %+v", got)
+	}
+	w.clock.Advance(verify.AnswerGrace)
+	if got := w.authenticate(callback(next, "browser-a")); got.Show != flow.ShowFinished {
+		t.Errorf("afterwards: %+v", got)
+	}
+	if r := w.status(handle); r.Status != verify.StatusCompleted || r.Reasons[0] != verify.ReasonCarrierTimeout {
+		t.Errorf("result %+v", r)
+	}
+}
+
 // Two callbacks at once: one asks the carrier, the other waits and then gets the
 // same way home.
 func TestConcurrentCallbacksAskOnce(t *testing.T) {

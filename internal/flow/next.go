@@ -18,16 +18,16 @@ type Show int
 
 // What a browser can get. All but ShowRedirect are pages.
 const (
-	ShowUnusable     Show = iota // unknown, used or withdrawn: one page for all
-	ShowRedirect                 // go to Next.URL
-	ShowLink                     // the link page, with "Continue" and "This wasn't me"
-	ShowWiFi                     // turn Wi-Fi off, or go on without
-	ShowWait                     // the answer is being looked up; ask again in a moment
-	ShowExpired                  // the link's time is over
-	ShowDenied                   // "This wasn't me" was tapped
-	ShowOtherBrowser             // the journey belongs to another browser
-	ShowForeignAnswer            // the carrier's answer belonged to another journey; the link can be opened again
-	ShowFinished                 // over, and there is nowhere to send the browser: return by yourself
+	ShowUnusable      Show = iota // unknown, used or withdrawn: one page for all
+	ShowRedirect                  // go to Next.URL
+	ShowLink                      // the link page, with "Continue" and "This wasn't me"
+	ShowWiFi                      // turn Wi-Fi off, or go on without
+	ShowWait                      // the answer is being looked up; ask again in a moment
+	ShowExpired                   // the link's time is over
+	ShowDenied                    // "This wasn't me" was tapped
+	ShowOtherBrowser              // the journey belongs to another browser
+	ShowForeignAnswer             // the carrier's answer belonged to another journey; the link can be opened again
+	ShowFinished                  // over, and there is nowhere to send the browser: return by yourself
 )
 
 // Next is what a browser gets next.

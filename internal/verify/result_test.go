@@ -17,6 +17,8 @@ var (
 func TestResult(t *testing.T) {
 	link := t0.Add(5 * time.Minute)
 	clicked := Track{Link: LinkConsumed, Delivery: Sent, ClickedAt: t0, ClickAddr: source, IPMatch: true}
+	looked := clicked
+	looked.AnsweredAt = t0.Add(1)
 	done := func(m PhoneMatch, ip bool, reasons ...Reason) Track {
 		return Track{Link: LinkCompleted, Delivery: Delivered, ClickedAt: t0, EndedAt: t0, Match: m, IPMatch: ip, Reasons: reasons}
 	}
@@ -43,6 +45,8 @@ func TestResult(t *testing.T) {
 		{"clicked, link's time over", clicked, Policy{}, 5*time.Minute + 30*time.Second, StatusPending, VerdictPending, true, "indeterminate", nil},
 		{"never came back", clicked, Policy{}, AnswerTime + AnswerGrace, StatusCompleted, VerdictIndeterminate, true, "indeterminate", []Reason{ReasonCarrierTimeout}},
 		{"never came back, address accepted", clicked, lenient, AnswerTime + AnswerGrace, StatusCompleted, VerdictVerified, true, "indeterminate", []Reason{ReasonCarrierTimeout}},
+		{"the lookup was lost", looked, Policy{}, AnswerGrace + 1, StatusCompleted, VerdictIndeterminate, true, "indeterminate", []Reason{ReasonCarrierTimeout}},
+		{"being looked up", looked, Policy{}, AnswerGrace, StatusPending, VerdictPending, true, "indeterminate", nil},
 		{"match", done(MatchTrue, true), Policy{}, 0, StatusCompleted, VerdictVerified, true, "true", nil},
 		{"match, other address", done(MatchTrue, false), Policy{}, 0, StatusCompleted, VerdictVerified, true, "true", []Reason{ReasonIPMismatch}},
 		{"other SIM", done(MatchFalse, true), Policy{}, 0, StatusCompleted, VerdictFailed, true, "false", []Reason{ReasonPhoneMismatch}},

@@ -20,8 +20,8 @@ import (
 type ClientID int64
 
 // AnswerTime is how long after the click the carrier's answer may come back.
-// AnswerGrace is how long, beyond that, an answer that did come may take to be
-// looked up. After both the verification counts as completed, indeterminate.
+// AnswerGrace is how long an answer that did come may take to be looked up. A
+// verification that misses either counts as completed, indeterminate.
 const (
 	AnswerTime  = 5 * time.Minute
 	AnswerGrace = time.Minute
@@ -98,11 +98,21 @@ func (v Verification) At(now time.Time) Track {
 	switch {
 	case t.Link == LinkPending && !now.Before(v.ExpiresAt):
 		t.Link, t.EndedAt = LinkExpired, v.ExpiresAt
-	case t.Link == LinkConsumed && !now.Before(t.ClickedAt.Add(AnswerTime+AnswerGrace)):
-		t.Link, t.EndedAt = LinkCompleted, t.ClickedAt.Add(AnswerTime+AnswerGrace)
+	case t.Link == LinkConsumed && !now.Before(t.answerDue()):
+		t.Link, t.EndedAt = LinkCompleted, t.answerDue()
 		t.Match, t.Reasons = MatchIndeterminate, []Reason{ReasonCarrierTimeout}
 	}
 	return t
+}
+
+// answerDue is when a consumed link's answer is waited for no longer. The grace
+// counts from the last moment at which an answer can be claimed, so that no
+// lookup under way is overtaken.
+func (t Track) answerDue() time.Time {
+	if !t.AnsweredAt.IsZero() {
+		return t.AnsweredAt.Add(AnswerGrace)
+	}
+	return t.ClickedAt.Add(AnswerTime + AnswerGrace)
 }
 
 // AwaitsAnswer reports whether the carrier's answer may still be claimed at now.
