@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -88,7 +87,7 @@ func (s *Store) ClientByUsername(ctx context.Context, username string) (tenant.C
 	return s.client(ctx, clientByName, username)
 }
 
-func (s *Store) client(ctx context.Context, q query, key driver.Value) (tenant.Client, error) {
+func (s *Store) client(ctx context.Context, q query, key any) (tenant.Client, error) {
 	found, err := s.clients(ctx, q, key)
 	if err == nil && len(found) == 0 {
 		err = verify.ErrNotFound
@@ -104,7 +103,7 @@ func (s *Store) Clients(ctx context.Context) ([]tenant.Client, error) {
 	return s.clients(ctx, allClients)
 }
 
-func (s *Store) clients(ctx context.Context, q query, args ...driver.Value) (all []tenant.Client, err error) {
+func (s *Store) clients(ctx context.Context, q query, args ...any) (all []tenant.Client, err error) {
 	var broken error
 	err = s.read(ctx, func(db *conn) error {
 		return db.read(q, func(r *row) {
