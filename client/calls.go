@@ -74,7 +74,10 @@ const (
 // Status is where a verification stands.
 type Status string
 
-// The statuses. All but Pending are final.
+// The statuses. Completed, Expired, Denied and Cancelled are final. Undeliverable
+// is not quite: the gateway said that the SMS won't arrive, but where it does, or
+// the phone had it already, the link works until it expires, and the status then
+// becomes what came of it.
 const (
 	Pending       Status = "pending"
 	Completed     Status = "completed"
@@ -84,7 +87,8 @@ const (
 	Cancelled     Status = "cancelled"
 )
 
-// Final reports whether there is nothing more to wait for.
+// Final reports whether there is nothing more to wait for. That an undeliverable
+// SMS arrives after all is too rare to be waited for; Result and Status tell it.
 func (s Status) Final() bool { return s != Pending }
 
 // Verdict is the business's policy applied to the result: what to act on.
@@ -175,9 +179,9 @@ const (
 	maxFailures = 10 // in a row
 )
 
-// Wait polls until the verification's Status is final or ctx ends: after a second
-// at first, then ever more slowly up to three, and later where the server asks
-// for that. What may pass by itself it sits out, up to ten failures in a row.
+// Wait polls until the verification's Status is final (Status.Final: an
+// Undeliverable one ends it too) or ctx ends: after a second at first, then ever
+// more slowly up to three, and later where the server asks for that. What may pass by itself it sits out, up to ten failures in a row.
 func (c *Client) Wait(ctx context.Context, started Sent) (Result, error) {
 	failures := 0
 	for delay := firstPoll; ; delay = min(delay+pollStep, slowestPoll) {

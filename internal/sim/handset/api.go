@@ -3,6 +3,7 @@ package handset
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 
 	"holdfast/internal/phone"
@@ -37,7 +38,8 @@ func (p *Phones) network(w http.ResponseWriter, r *http.Request) {
 	var in wish
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
+	err := dec.Decode(&in)
+	if _, more := dec.Token(); err != nil || !errors.Is(more, io.EOF) {
 		p.Error(w, r, verify.Invalid(verify.Field{Name: "body", Reason: `must be JSON: {"number": "+1…", "network": "cellular"}`}))
 		return
 	}

@@ -147,6 +147,8 @@ func TestBadRequests(t *testing.T) {
 		{"PUT", "/phone/network", "{", "body"},
 		{"PUT", "/phone/network", `{"number":"+12125550123","network":"wifi","x":1}`, "body"},
 		{"PUT", "/phone/network", `{"number":"+12125550123","network":"` + strings.Repeat("w", 5000) + `"}`, "body"},
+		{"PUT", "/phone/network", `{"number":"+12125550123","network":"wifi"} x`, "body"},
+		{"PUT", "/phone/network", `{"number":"+12125550123","network":"wifi"}{}`, "body"},
 		{"PUT", "/phone/network", `{"number":"+12125550123","network":"5g"}`, "network"},
 		{"PUT", "/phone/network", `{"number":"+12125550123"}`, "network"},
 		{"PUT", "/phone/network", `{"number":"","network":"wifi"}`, "number"},
