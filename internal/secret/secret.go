@@ -51,7 +51,6 @@ const (
 	ForReceipt Purpose = "receipt-callback/v1"
 	ForIdem    Purpose = "idempotency-key/v1"
 	ForBody    Purpose = "idempotency-body/v1"
-	ForCookie  Purpose = "cookie/v1"
 	ForLogin   Purpose = "login-limit/v1"
 )
 

@@ -156,15 +156,11 @@ func (k *Keys) signing(alg string) (clientKey, error) {
 }
 
 // JWKS serves the public parts of all keys (RFC 7517 section 5) for
-// /.well-known/jwks.json. It may be cached, for no longer than half the overlap.
+// /.well-known/jwks.json, to GET and HEAD: the route is to let nothing else through.
+// It may be cached, for no longer than half the overlap.
 func (k *Keys) JWKS() http.Handler {
 	age := strconv.Itoa(int(max(0, min(time.Hour, k.Overlap/2)) / time.Second))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		body := k.current().jwks
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age="+age)

@@ -7,10 +7,7 @@
 // same rules by which gateways split it.
 package gsm7
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Encoding is the alphabet in which a text goes out.
 type Encoding int
@@ -20,14 +17,6 @@ const (
 	GSM7 Encoding = iota // septets
 	UCS2                 // UTF-16 code units
 )
-
-// String is "GSM-7" or "UCS-2".
-func (e Encoding) String() string {
-	if e == GSM7 {
-		return "GSM-7"
-	}
-	return "UCS-2"
-}
 
 // What fits into one SMS of 140 octets: alone, or as part of a longer text, in
 // which 6 octets go to the header that joins the parts (3GPP TS 23.040 section
@@ -131,16 +120,4 @@ func (p *parts) size(e Encoding, single int) Size {
 		return Size{Encoding: e, Units: p.units, Segments: 1, PerSegment: single}
 	}
 	return Size{Encoding: e, Units: p.units, Segments: p.full + 1, PerSegment: p.limit}
-}
-
-// Offenders returns the characters that force text into UCS-2, each once, in the
-// order in which they first occur; none where the text is GSM-7.
-func Offenders(text string) []rune {
-	var found []rune
-	for _, r := range text {
-		if width(r) == 0 && !slices.Contains(found, r) {
-			found = append(found, r)
-		}
-	}
-	return found
 }

@@ -1,7 +1,6 @@
 package gsm7_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -101,22 +100,6 @@ func TestForcesUCS2(t *testing.T) {
 	}
 }
 
-func TestOffenders(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string][]rune{
-		"plain {text} for 5 €":       nil,
-		"it’s “here” – it’s":         {'’', '“', '”', '–'},
-		"tab\tand `tick` and 🔒\xff":  {'\t', '`', '🔒', '\uFFFD'},
-		"":                           nil,
-		"\u00c7 is there, ç is not":  {'ç'},
-		"Ωμέγα has one that is fine": {'μ', 'έ', 'γ', 'α'},
-	} {
-		if got := gsm7.Offenders(text); !slices.Equal(got, want) {
-			t.Errorf("Offenders(%q) = %q, want %q", text, string(got), string(want))
-		}
-	}
-}
-
 // naive packs widths one part after the other, with the whole list in hand.
 func naive(widths []int, single, part int) (units, segments int) {
 	for _, w := range widths {
@@ -187,9 +170,6 @@ func FuzzCount(f *testing.F) {
 		// A part ends at most one unit early.
 		if size.Segments > 1 && size.Units <= (size.Segments-1)*(size.PerSegment-1) {
 			t.Errorf("%q takes a part too many: %+v", text, size)
-		}
-		if (size.Encoding == gsm7.UCS2) != (len(gsm7.Offenders(text)) > 0) {
-			t.Errorf("%q: %v, but offenders %q", text, size.Encoding, gsm7.Offenders(text))
 		}
 	})
 }
