@@ -198,8 +198,12 @@ func TestAllProblemsAtOnce(t *testing.T) {
 func TestProblemsIn(t *testing.T) {
 	t.Parallel()
 	all := config.Problems{
-		{Field: "carriers"}, {Field: "carriers[0].kind"}, {Field: "carriers.x"},
-		{Field: "carrier_keys.paths"}, {Field: "carriersx"}, {Field: "configuration file"},
+		{Field: "carriers"},
+		{Field: "carriers[0].kind"},
+		{Field: "carriers.x"},
+		{Field: "carrier_keys.paths"},
+		{Field: "carriersx"},
+		{Field: "configuration file"},
 	}
 	var got []string
 	for _, p := range all.In("carriers") {
