@@ -136,11 +136,10 @@ func testBack(t *testing.T, browser *chromium) {
 	j.expect(verified)
 	first := evaluate[string](j.link, "location.href")
 
-	evaluate[chromedp.Void](j.link, "void (window.left = true)")
-	call(j.link, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{
-		EntryID: call(j.link, page.GetNavigationHistory, noParams).Entries[0].ID,
+	link := call(j.link, page.GetNavigationHistory, noParams).Entries[0]
+	j.link.leave(func() {
+		call(j.link, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: link.ID})
 	})
-	j.link.until("!window.left")
 	j.expect(verified)
 	back := evaluate[string](j.link, "location.href")
 	j.link = j.phone.follow(".bubble:last-child a")

@@ -180,6 +180,14 @@ func (b *tab) shows(selector string) {
 	b.until("document.querySelector(" + quoted(selector) + ")?.checkVisibility()")
 }
 
+// leave does something and waits until another page has taken this one's place.
+func (b *tab) leave(do func()) {
+	b.t.Helper()
+	evaluate[chromedp.Void](b, "void (window.here = true)")
+	do()
+	b.until("!window.here")
+}
+
 // titled waits for the page with a title.
 func (b *tab) titled(title string) {
 	b.t.Helper()

@@ -220,7 +220,7 @@ func switchByScript(j *walk) {
 
 func switchAndSay(j *walk) {
 	holdForNetwork(j)
-	j.link.tap("#off button") // not yet true
+	j.link.leave(func() { j.link.tap("#off button") }) // which is not yet true
 	j.link.titled(titleWiFi)
 	j.link.hang("*/network") // a phone's requests do while it changes networks
 	j.choose("cellular")
