@@ -131,6 +131,9 @@ func (f *Flow) toCarrier(ctx context.Context, v verify.Verification, client tena
 		return f.finish(ctx, v, client, browser, unavailable)
 	}
 	url, err := to.Begin(ctx, f.journey(v, browser))
+	if ctx.Err() != nil { // the browser left, which says nothing of the carrier
+		return Next{}, ctx.Err()
+	}
 	if err != nil {
 		f.Log.LogAttrs(ctx, slog.LevelWarn, "carrier", slog.String("carrier", to.Name()),
 			slog.String("request_id", v.RequestID.String()), slog.Any("error", err))
