@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"net/url"
+	"slices"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -36,19 +37,16 @@ type conn struct {
 	statements []uintptr // by query; 0 where it has not been prepared
 }
 
-// openConn opens a connection; readOnly keeps it from writing.
-func openConn(path string, readOnly bool) (*conn, error) {
+// openConn opens a connection with the pragmas that all need and those of its own.
+func openConn(path string, own ...string) (*conn, error) {
 	e, err := openEngine(fileURI(path, url.Values{"mode": {"rw"}}))
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{engine: e, statements: make([]uintptr, len(texts))}
 	script := "PRAGMA busy_timeout = " + busyTimeout
-	for _, pragma := range pragmas {
+	for _, pragma := range append(slices.Clone(pragmas), own...) {
 		script += "; PRAGMA " + pragma
-	}
-	if readOnly {
-		script += "; PRAGMA query_only = 1"
 	}
 	if err := e.run(script); err != nil {
 		return nil, errors.Join(err, c.close())

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -183,6 +184,26 @@ func (e *engine) reset(stmt uintptr) { sqlite3.Xsqlite3_reset(e.tls, stmt) }
 
 // changed is how many rows the last INSERT, UPDATE or DELETE has changed.
 func (e *engine) changed() int64 { return sqlite3.Xsqlite3_changes64(e.tls, e.db) }
+
+// pagesWritten is how many pages the connection has written to the log since the
+// last call.
+func (e *engine) pagesWritten() int {
+	const andReset = 1
+	at := e.tls.Alloc(16)
+	defer e.tls.Free(16)
+	rc := sqlite3.Xsqlite3_db_status(e.tls, e.db, sqlite3.SQLITE_DBSTATUS_CACHE_WRITE, at, at+8, andReset)
+	if rc != sqlite3.SQLITE_OK {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(libc.GoBytes(at, 4)))
+}
+
+// checkpoint copies as much of the log into the database as can be copied
+// without waiting for anyone. That it fails harms nothing: all is in the log, and
+// there will be a next time.
+func (e *engine) checkpoint() {
+	sqlite3.Xsqlite3_wal_checkpoint_v2(e.tls, e.db, 0, sqlite3.SQLITE_CHECKPOINT_PASSIVE, 0, 0)
+}
 
 // integer is a column as a number; 0 where it is NULL.
 func (e *engine) integer(stmt uintptr, column int32) int64 {

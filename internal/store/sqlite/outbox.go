@@ -26,9 +26,11 @@ func (s *Store) BeginAttempt(ctx context.Context, node verify.Node, a verify.Att
 	return s.guarded(ctx, a.ID, beginAttempt, int64(a.ID), int64(a.N), a.Gateway, micros(a.At), int64(node))
 }
 
-// EndAttempt writes what became of an open attempt, and moves the delivery.
+// EndAttempt writes what became of an open attempt, and moves the delivery. Only
+// the outbox waits for that; a crash before it leaves the attempt open, which is
+// told from one that ended by nobody.
 func (s *Store) EndAttempt(ctx context.Context, end verify.AttemptEnd) error {
-	return s.write(ctx, func(db *conn) error {
+	return s.writeSoon(ctx, func(db *conn) error {
 		id := int64(end.ID)
 		changed, err := db.exec(endAttempt, micros(end.At), int64(end.Result), optionalText(end.Code), optionalText(end.ProviderID), id, int64(end.N))
 		if err != nil {

@@ -29,9 +29,10 @@ type Config struct {
 
 // Store is the database, open. Its methods may be called concurrently.
 type Store struct {
-	writer  *writer
-	readers chan *conn // those that are free
-	size    int        // how many there are
+	writer      *writer
+	checkpoints *checkpoints
+	readers     chan *conn // those that are free
+	size        int        // how many there are
 
 	closeOnce sync.Once
 	closeErr  error
@@ -53,13 +54,18 @@ func New(ctx context.Context, config Config) (*Store, error) {
 		config.Readers = 4
 	}
 	s := &Store{readers: make(chan *conn, config.Readers), closed: make(chan struct{})}
-	c, err := openConn(config.Path, false)
+	writing, err := openConn(config.Path, "wal_autocheckpoint(0)")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	s.writer = startWriter(c)
+	copying, err := openConn(config.Path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open: %w", errors.Join(err, writing.close()))
+	}
+	s.checkpoints = startCheckpoints(copying)
+	s.writer = startWriter(writing, s.checkpoints, patience)
 	for range config.Readers {
-		c, err := openConn(config.Path, true)
+		c, err := openConn(config.Path, "query_only(1)")
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("sqlite: open: %w", err), s.Close())
 		}
@@ -75,11 +81,12 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closed)
 		s.writer.stop()
+		s.checkpoints.stop()
 		for range s.size {
 			s.closeErr = errors.Join(s.closeErr, (<-s.readers).close())
 		}
-		// Last, because the last connection to close clears the log away.
-		s.closeErr = errors.Join(s.closeErr, s.writer.conn.close())
+		// The last connection to close clears the log away.
+		s.closeErr = errors.Join(s.closeErr, s.checkpoints.conn.close(), s.writer.conn.close())
 	})
 	return s.closeErr
 }
@@ -110,7 +117,13 @@ func (s *Store) NextNode(ctx context.Context) (node verify.Node, err error) {
 
 // write runs a write through the writer; see writer.do.
 func (s *Store) write(ctx context.Context, run func(*conn) error) error {
-	return s.writer.do(ctx, run)
+	return s.writer.do(ctx, run, false)
+}
+
+// writeSoon is write for what nobody waits for: it may wait a little, to share a
+// transaction.
+func (s *Store) writeSoon(ctx context.Context, run func(*conn) error) error {
+	return s.writer.do(ctx, run, true)
 }
 
 // read runs reads on a free connection, in no transaction unless run begins one.

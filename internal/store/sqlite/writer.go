@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"holdfast/internal/verify"
 )
@@ -12,6 +14,10 @@ import (
 // maxBatch is how many writes one transaction takes: measured, more gain nothing
 // and make each wait longer.
 const maxBatch = 128
+
+// patience is how long a patient write waits for company: at some hundreds of
+// writes a second there is some long before.
+const patience = 3 * time.Millisecond
 
 var (
 	beginWrite = prepared(`BEGIN IMMEDIATE`)
@@ -21,25 +27,31 @@ var (
 
 // write is one caller's write on its way through the writer.
 type write struct {
-	run   func(*conn) error // may run twice, if another of its batch failed
-	taken atomic.Bool       // by the writer, or back by its caller
-	done  chan error
+	run     func(*conn) error // may run twice, if another of its batch failed
+	patient bool              // nobody waits for its answer
+	taken   atomic.Bool       // by the writer, or back by its caller
+	done    chan error
 }
 
 // writer owns the one connection that writes. It gathers the writes that are
 // waiting into one transaction, so that one sync to disk serves them all, and
 // answers each after the commit.
+//
+// A patient write alone is worth no sync of its own: it waits for the next write
+// that is in a hurry, or for patience.
 type writer struct {
-	conn  *conn
-	queue chan *write
-	ended chan struct{}
+	conn        *conn
+	queue       chan *write
+	ended       chan struct{}
+	patience    time.Duration
+	checkpoints *checkpoints
 
 	closing sync.RWMutex // held shared while something is put into the queue
 	closed  bool
 }
 
-func startWriter(c *conn) *writer {
-	w := &writer{conn: c, queue: make(chan *write, 4*maxBatch), ended: make(chan struct{})}
+func startWriter(c *conn, checkpoints *checkpoints, patience time.Duration) *writer {
+	w := &writer{conn: c, queue: make(chan *write, 4*maxBatch), ended: make(chan struct{}), patience: patience, checkpoints: checkpoints}
 	go w.loop()
 	return w
 }
@@ -58,11 +70,11 @@ func (w *writer) stop() {
 // do runs run in a transaction, beside others' writes, and returns after the
 // commit. run returns an error of package verify only where it has changed
 // nothing. When ctx ends before the transaction began, run is not called.
-func (w *writer) do(ctx context.Context, run func(*conn) error) error {
+func (w *writer) do(ctx context.Context, run func(*conn) error, patient bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	wr := &write{run: run, done: make(chan error, 1)}
+	wr := &write{run: run, patient: patient, done: make(chan error, 1)}
 	if err := w.enqueue(ctx, wr); err != nil {
 		return err
 	}
@@ -93,34 +105,57 @@ func (w *writer) enqueue(ctx context.Context, wr *write) error {
 
 func (w *writer) loop() {
 	defer close(w.ended)
+	lonely := time.NewTimer(w.patience)
+	lonely.Stop()
 	var batch []*write
-	for first := range w.queue {
-		batch = w.gather(append(batch[:0], first))
-		w.commit(batch)
-		clear(batch[:cap(batch)]) // what was written must not stay in memory
+	for open := true; open; {
+		first, waited := len(batch) == 0, false
+		select {
+		case wr, more := <-w.queue:
+			if open = more; more {
+				batch = append(batch, wr)
+			}
+		case <-lonely.C:
+			waited = true
+		}
+		batch = w.gather(batch)
+		if open && !waited && len(batch) < maxBatch && allPatient(batch) {
+			if first {
+				lonely.Reset(w.patience)
+			}
+			continue
+		}
+		lonely.Stop()
+		w.commit(taken(batch))
+		clear(batch) // what was written must not stay in memory
+		batch = batch[:0]
+		w.checkpoints.afterCommit(w.conn)
 	}
 }
 
-// gather adds what is waiting, without waiting for more, and leaves out what its
-// caller has taken back.
+// gather adds what is waiting, without waiting for more.
 func (w *writer) gather(batch []*write) []*write {
-	for waiting := true; waiting && len(batch) < maxBatch; {
+	for len(batch) < maxBatch {
 		select {
 		case wr, open := <-w.queue:
-			if waiting = open; open {
-				batch = append(batch, wr)
+			if !open {
+				return batch
 			}
+			batch = append(batch, wr)
 		default:
-			waiting = false
+			return batch
 		}
 	}
-	kept := batch[:0]
-	for _, wr := range batch {
-		if wr.taken.CompareAndSwap(false, true) {
-			kept = append(kept, wr)
-		}
-	}
-	return kept
+	return batch
+}
+
+func allPatient(batch []*write) bool {
+	return !slices.ContainsFunc(batch, func(wr *write) bool { return !wr.patient })
+}
+
+// taken leaves out of the batch what its callers have taken back.
+func taken(batch []*write) []*write {
+	return slices.DeleteFunc(batch, func(wr *write) bool { return !wr.taken.CompareAndSwap(false, true) })
 }
 
 // commit answers each write of the batch, after its commit.

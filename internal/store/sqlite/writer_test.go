@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"holdfast/internal/verify"
 )
@@ -167,6 +168,76 @@ func TestCloseWaitsForTheQueue(t *testing.T) {
 	if err := s.write(t.Context(), insert(201)); !errors.Is(err, errClosed) {
 		t.Errorf("a write after Close returned %v", err)
 	}
+}
+
+// A patient write shares the transaction of the next that is in a hurry.
+func TestPatientWriteWaits(t *testing.T) {
+	t.Parallel()
+	w := patientWriter(t)
+	var wg sync.WaitGroup
+	ran := 0 // by the writer's goroutine
+	for range 3 {
+		wg.Go(func() {
+			if err := w.do(context.Background(), func(*conn) error { ran++; return nil }, true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	returned := make(chan error)
+	go func() {
+		returned <- w.do(ctx, func(*conn) error { t.Error("a write that was taken back ran"); return nil }, true)
+	}()
+	cancel()
+	if err := <-returned; !errors.Is(err, context.Canceled) { // though nothing is in a hurry
+		t.Errorf("a write that was taken back returned %v", err)
+	}
+	for hurried := 0; hurried < 3; { // until each patient one has been in a batch
+		if err := w.do(t.Context(), func(*conn) error { hurried = ran; return nil }, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
+}
+
+func TestStopFlushesPatientWrites(t *testing.T) {
+	t.Parallel()
+	w := patientWriter(t)
+	wr := &write{run: func(*conn) error { return nil }, patient: true, done: make(chan error, 1)}
+	if err := w.enqueue(t.Context(), wr); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	select {
+	case err := <-wr.done:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("it was not answered")
+	}
+}
+
+// patientWriter is a writer that lets patient writes wait until the test is over.
+func patientWriter(t *testing.T) *writer {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "holdfast.db")
+	if err := Migrate(t.Context(), Config{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *conn {
+		c, err := openConn(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.close() })
+		return c
+	}
+	checkpoints := startCheckpoints(open())
+	t.Cleanup(checkpoints.stop)
+	w := startWriter(open(), checkpoints, time.Hour)
+	t.Cleanup(w.stop)
+	return w
 }
 
 // A batch has a limit, or the first of many waits for all.
