@@ -29,6 +29,7 @@ type Config struct {
 
 // Store is the database, open. Its methods may be called concurrently.
 type Store struct {
+	path        string
 	writer      *writer
 	checkpoints *checkpoints
 	readers     chan *conn // those that are free
@@ -53,7 +54,7 @@ func New(ctx context.Context, config Config) (*Store, error) {
 	if config.Readers == 0 {
 		config.Readers = 4
 	}
-	s := &Store{readers: make(chan *conn, config.Readers), closed: make(chan struct{})}
+	s := &Store{path: config.Path, readers: make(chan *conn, config.Readers), closed: make(chan struct{})}
 	writing, err := openConn(config.Path, "wal_autocheckpoint(0)")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
