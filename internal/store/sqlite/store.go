@@ -3,16 +3,19 @@
 // administer clients).
 //
 // One connection writes; it gathers waiting writes into one transaction and
-// answers them after its commit, which is synced to disk (writer.go). A few
-// connections read, each call a snapshot of what is committed. The statements
-// are written by hand, one file for each part of the contract, which is
-// store/storetest's; their guards are verify's transitions.
+// answers them after its commit, which is synced to disk (writer.go). Another
+// moves the log into the database beside it (checkpoint.go). A few connections
+// read, each call a snapshot of what is committed. They call SQLite without a
+// driver between (engine.go). The statements are written by hand, one file for
+// each part of the contract, which is store/storetest's; their guards are
+// verify's transitions.
 package sqlite
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"holdfast/internal/verify"
@@ -23,7 +26,8 @@ type Config struct {
 	// Path is the database's file; required. Beside it SQLite keeps two more,
 	// named after it with -wal and -shm.
 	Path string
-	// Readers is how many reads run at once; 0 means 4.
+	// Readers is how many reads run at once; 0 means one for each processor, and 2
+	// at least. More gain nothing: each reads its pages anew after every commit.
 	Readers int
 }
 
@@ -52,7 +56,7 @@ func New(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	if config.Readers == 0 {
-		config.Readers = 4
+		config.Readers = max(2, runtime.GOMAXPROCS(0))
 	}
 	s := &Store{path: config.Path, readers: make(chan *conn, config.Readers), closed: make(chan struct{})}
 	writing, err := openConn(config.Path, "wal_autocheckpoint(0)")
