@@ -185,7 +185,7 @@ func (w *benchWorld) startCarrier() (issuer string, proxy *benchProxy, err error
 	if err != nil {
 		return "", nil, errors.Join(err, listener.Close())
 	}
-	server := &http.Server{Handler: carrier, ReadHeaderTimeout: headerTime}
+	server := &http.Server{Handler: carrier, ReadHeaderTimeout: readTime}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	w.later(func() error {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/secret"
+
 	"holdfast/internal/config"
 	"holdfast/internal/outbox"
 	"holdfast/internal/verify"
@@ -153,8 +155,12 @@ func (s faultyStore) Create(ctx context.Context, v verify.Verification, lease ve
 	return h, replay, err
 }
 
-func (s faultyStore) Consume(ctx context.Context, id verify.ID, click verify.Click) error {
-	return s.around("Consume", func() error { return s.store.Consume(ctx, id, click) })
+func (s faultyStore) Consume(ctx context.Context, id verify.ID, link secret.Digest, click verify.Click) (v verify.Verification, err error) {
+	err = s.around("Consume", func() (err error) {
+		v, err = s.store.Consume(ctx, id, link, click)
+		return err
+	})
+	return v, err
 }
 
 func (s faultyStore) Deny(ctx context.Context, id verify.ID, at time.Time) error {

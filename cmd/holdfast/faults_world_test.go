@@ -179,7 +179,7 @@ func (w *faultWorld) startOperator(keyFile string) {
 	}
 	w.operator = &httptest.Server{Listener: listener, Config: &http.Server{
 		Handler:           http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.around(provider).ServeHTTP(rw, r) }),
-		ReadHeaderTimeout: headerTime,
+		ReadHeaderTimeout: readTime,
 	}}
 	w.operator.Start()
 	w.t.Cleanup(w.operator.Close)

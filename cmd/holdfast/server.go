@@ -13,10 +13,9 @@ import (
 // The times of connections. Bodies are at most 64 KiB and pages a few, so that
 // even a slow phone is done well within them; an answer may wait for a carrier.
 const (
-	headerTime = 10 * time.Second
-	readTime   = 20 * time.Second
-	writeTime  = 60 * time.Second
-	idleTime   = 2 * time.Minute
+	readTime  = 20 * time.Second
+	writeTime = 60 * time.Second
+	idleTime  = 2 * time.Minute
 	// maxHeader is generous for cookies and proxies, in bytes.
 	maxHeader = 32 << 10
 )
@@ -38,13 +37,12 @@ type httpServer struct {
 
 func newHTTPServer(listener net.Listener, handler http.Handler, log *slog.Logger) *httpServer {
 	return &httpServer{listener: listener, Server: http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       readTime,
-		WriteTimeout:      writeTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler:        handler,
+		ReadTimeout:    readTime,
+		WriteTimeout:   writeTime,
+		IdleTimeout:    idleTime,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}}
 }
 

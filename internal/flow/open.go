@@ -45,51 +45,70 @@ func (f *Flow) OnNetwork(ctx context.Context, addr netip.Addr) bool {
 // Confirm is the page's POST: it consumes the link, once, and sends the browser
 // to the carrier. Where no carrier serves the browser's network the link is left
 // as it is and the Wi-Fi page comes back, unless tap.Without.
+//
+// Nearly every confirmation is the first of a good link, so it is tried as such,
+// in one write that proves the link as well. Only what that write refuses is read
+// and decided from what is there.
 func (f *Flow) Confirm(ctx context.Context, tap Tap) (Next, error) {
 	start, outcome := time.Now(), "error"
 	defer f.observe("confirm", start, &outcome)
 
-	for {
-		v, client, err := f.linked(ctx, tap.Token)
-		if err != nil {
-			return f.unusable(err, &outcome)
-		}
-		next, err := f.confirm(ctx, v, client, tap)
-		if errors.Is(err, verify.ErrConflict) {
-			continue // someone else moved it on; states only move forward, so this ends
-		}
+	next, err := f.confirm(ctx, tap)
+	if err == nil {
 		outcome = next.Show.String()
-		return next, err
 	}
+	return next, err
 }
 
-func (f *Flow) confirm(ctx context.Context, v verify.Verification, client tenant.Client, tap Tap) (Next, error) {
+func (f *Flow) confirm(ctx context.Context, tap Tap) (Next, error) {
+	token, ok := secret.ParseToken(tap.Token)
+	if !ok {
+		return Next{Show: ShowUnusable}, nil
+	}
+	carrier, reason := f.Networks.Choose(ctx, tap.Addr)
+	if tap.Browser != "" && (carrier != nil || tap.Without) {
+		next, err := f.consume(ctx, token, tap, carrier, reason)
+		if !errors.Is(err, verify.ErrConflict) && !errors.Is(err, verify.ErrNotFound) {
+			return next, err
+		}
+	}
+	v, client, err := f.linked(ctx, tap.Token)
+	if errors.Is(err, verify.ErrNotFound) {
+		return Next{Show: ShowUnusable}, nil
+	}
+	if err != nil {
+		return Next{}, err
+	}
 	switch positionOf(v, tap.Browser, f.now()) {
 	case atLink:
+		if tap.Browser == "" {
+			return Next{}, errors.New("flow: a confirmation needs a browser to bind to")
+		}
+		f.record(ctx, "held_for_network", v, slog.String("reason", string(reason)))
+		return Next{Show: ShowWiFi, Page: pageOf(v, client)}, nil
 	case atCarrier:
 		return f.toCarrier(ctx, v, client, f.Networks.Named(v.Track.Carrier), tap.Browser)
 	default:
 		return f.shown(v, client, tap.Browser), nil
 	}
-	if tap.Browser == "" {
-		return Next{}, errors.New("flow: a confirmation needs a browser to bind to")
-	}
-	carrier, reason := f.Networks.Choose(ctx, tap.Addr)
-	if carrier == nil && !tap.Without {
-		f.record(ctx, "held_for_network", v, slog.String("reason", string(reason)))
-		return Next{Show: ShowWiFi, Page: pageOf(v, client)}, nil
-	}
-	click := verify.Click{
-		At: f.now(), Addr: tap.Addr.Unmap().WithZone(""), Browser: tap.Browser.digest(),
-		IPMatch: verify.SameAddress(v.SourceAddr, tap.Addr),
-	}
+}
+
+// consume confirms a pending link. Where there is no carrier to ask, because the
+// consumer goes on without, that ends the verification.
+func (f *Flow) consume(ctx context.Context, token secret.Token, tap Tap, carrier Carrier, reason verify.Reason) (Next, error) {
+	click := verify.Click{At: f.now(), Addr: tap.Addr.Unmap().WithZone(""), Browser: tap.Browser.digest()}
 	if carrier != nil {
 		click.Carrier = carrier.Name()
 	}
-	if err := f.Store.Consume(ctx, v.ID, click); err != nil {
+	v, err := f.Store.Consume(ctx, verify.ID(token.ID), token.Digest(secret.ForLink), click)
+	if err != nil {
 		return Next{}, err
 	}
 	f.record(ctx, "clicked", v, slog.String("carrier", click.Carrier))
+	client, err := f.Clients.Client(ctx, v.ClientID)
+	if err != nil {
+		return Next{}, err
+	}
 	if carrier == nil {
 		return f.finish(ctx, v, client, tap.Browser, verify.Outcome{Reasons: []verify.Reason{reason}})
 	}

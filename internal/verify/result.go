@@ -95,7 +95,7 @@ func ResultAt(v Verification, policy Policy, now time.Time) Result {
 		Status:       statusOf(t),
 		LinkClicked:  !t.ClickedAt.IsZero(),
 		Match:        t.Match,
-		IPMatch:      t.IPMatch,
+		IPMatch:      SameAddress(v.SourceAddr, t.ClickAddr),
 		DeviceAddr:   t.ClickAddr,
 		Delivery:     t.Delivery,
 	}

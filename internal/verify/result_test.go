@@ -12,15 +12,21 @@ import (
 var (
 	t0     = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	source = netip.MustParseAddr("198.51.100.7")
+
+	elsewhere = netip.MustParseAddr("203.0.113.9")
 )
 
 func TestResult(t *testing.T) {
 	link := t0.Add(5 * time.Minute)
-	clicked := Track{Link: LinkConsumed, Delivery: Sent, ClickedAt: t0, ClickAddr: source, IPMatch: true}
+	clicked := Track{Link: LinkConsumed, Delivery: Sent, ClickedAt: t0, ClickAddr: source}
 	looked := clicked
 	looked.AnsweredAt = t0.Add(1)
 	done := func(m PhoneMatch, ip bool, reasons ...Reason) Track {
-		return Track{Link: LinkCompleted, Delivery: Delivered, ClickedAt: t0, EndedAt: t0, Match: m, IPMatch: ip, Reasons: reasons}
+		from := source
+		if !ip {
+			from = elsewhere
+		}
+		return Track{Link: LinkCompleted, Delivery: Delivered, ClickedAt: t0, EndedAt: t0, Match: m, ClickAddr: from, Reasons: reasons}
 	}
 	lenient := Policy{AcceptIPMatch: true}
 	for _, tc := range []struct {
@@ -40,7 +46,7 @@ func TestResult(t *testing.T) {
 		{"expired, written", Track{Link: LinkExpired}, Policy{}, 0, StatusExpired, VerdictIndeterminate, false, "indeterminate", []Reason{ReasonLinkExpired}},
 		{"undeliverable", Track{Delivery: Failed}, Policy{}, 0, StatusUndeliverable, VerdictIndeterminate, false, "indeterminate", []Reason{ReasonUndeliverable}},
 		{"undeliverable, then expired", Track{Delivery: Failed}, Policy{}, time.Hour, StatusUndeliverable, VerdictIndeterminate, false, "indeterminate", []Reason{ReasonUndeliverable}},
-		{"undeliverable by its receipt, yet tapped", Track{Link: LinkCompleted, Delivery: Failed, ClickedAt: t0, Match: MatchTrue, IPMatch: true}, Policy{}, 0, StatusCompleted, VerdictVerified, true, "true", nil},
+		{"undeliverable by its receipt, yet tapped", Track{Link: LinkCompleted, Delivery: Failed, ClickedAt: t0, Match: MatchTrue, ClickAddr: source}, Policy{}, 0, StatusCompleted, VerdictVerified, true, "true", nil},
 		{"clicked", clicked, Policy{}, 0, StatusPending, VerdictPending, true, "indeterminate", nil},
 		{"clicked, link's time over", clicked, Policy{}, 5*time.Minute + 30*time.Second, StatusPending, VerdictPending, true, "indeterminate", nil},
 		{"never came back", clicked, Policy{}, AnswerTime + AnswerGrace, StatusCompleted, VerdictIndeterminate, true, "indeterminate", []Reason{ReasonCarrierTimeout}},
@@ -77,12 +83,12 @@ func TestVerdictProperties(t *testing.T) {
 		}
 		if track.Link == LinkConsumed || track.Link == LinkCompleted {
 			track.ClickedAt = t0
-			track.IPMatch = rapid.Bool().Draw(t, "ip")
+			track.ClickAddr = rapid.SampledFrom([]netip.Addr{source, elsewhere}).Draw(t, "ip")
 		}
 		if track.Link == LinkCompleted {
 			track.Match = rapid.SampledFrom([]PhoneMatch{MatchIndeterminate, MatchTrue, MatchFalse}).Draw(t, "match")
 		}
-		v := Verification{ExpiresAt: t0.Add(time.Minute), Track: track}
+		v := Verification{SourceAddr: source, ExpiresAt: t0.Add(time.Minute), Track: track}
 		r := ResultAt(v, Policy{AcceptIPMatch: rapid.Bool().Draw(t, "policy")}, t0.Add(time.Duration(rapid.IntRange(0, 600).Draw(t, "s"))*time.Second))
 		if r.Verdict == VerdictVerified && (!r.LinkClicked || r.Match == MatchFalse || r.Status == StatusDenied) {
 			t.Fatalf("verified with %+v", r)

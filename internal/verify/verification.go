@@ -61,7 +61,6 @@ type Track struct {
 	ClickAddr netip.Addr
 	Browser   secret.Digest // of the cookie that binds the journey to one browser
 	Carrier   string        // the configured name of the carrier asked; "" where none could be
-	IPMatch   bool
 
 	// Set when the carrier's one answer was claimed.
 	AnsweredAt time.Time
@@ -79,7 +78,13 @@ type Click struct {
 	Addr    netip.Addr
 	Browser secret.Digest
 	Carrier string
-	IPMatch bool
+}
+
+// Clicked is the track after click.
+func (t Track) Clicked(click Click) Track {
+	t.Link = LinkConsumed
+	t.ClickedAt, t.ClickAddr, t.Browser, t.Carrier = click.At, click.Addr, click.Browser, click.Carrier
+	return t
 }
 
 // Outcome is what Complete writes.

@@ -25,10 +25,13 @@ func request(ids *verify.IDs, now time.Time) verify.Verification {
 		ID: id, RequestID: verify.NewRequestID(id), SessionID: verify.NewSessionID(), ClientID: 41,
 		Phone: phone.Stored("+12125550123", phone.US), TargetURL: "https://app.example.com/return?order=12345",
 		SourceAddr: netip.MustParseAddr("203.0.113.9"), Segments: 1,
-		Link: secret.Digest{byte(id), 1}, LinkSealed: make([]byte, 32),
+		Link: linkOf(id), LinkSealed: make([]byte, 32),
 		CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute),
 	}
 }
+
+// linkOf is the digest of the link that request makes.
+func linkOf(id verify.ID) secret.Digest { return secret.Digest{byte(id), 1} }
 
 func create(b testing.TB, s *postgres.Store, ids *verify.IDs) verify.ID {
 	now := time.Now()
@@ -93,10 +96,11 @@ func BenchmarkClick(b *testing.B) {
 	next.Store(0)
 	perSecond(b, func() {
 		id, now := made[next.Add(1)-1], time.Now()
-		click := verify.Click{At: now, Addr: netip.MustParseAddr("198.51.100.7"), Browser: secret.Digest{1}, Carrier: "north", IPMatch: true}
+		click := verify.Click{At: now, Addr: netip.MustParseAddr("198.51.100.7"), Browser: secret.Digest{1}, Carrier: "north"}
 		outcome := verify.Outcome{At: now, Match: verify.MatchTrue, VFP: secret.Digest{2}}
+		_, err := s.Consume(b.Context(), id, linkOf(id), click)
 		for _, err := range []error{
-			s.Consume(b.Context(), id, click), s.ClaimAnswer(b.Context(), id, now), s.Complete(b.Context(), id, outcome),
+			err, s.ClaimAnswer(b.Context(), id, now), s.Complete(b.Context(), id, outcome),
 		} {
 			if err != nil {
 				b.Error(err)

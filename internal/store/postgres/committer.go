@@ -128,7 +128,8 @@ func (c *committer) send(ctx context.Context, conn *pgconn.PgConn, batch []*op) 
 	return errors.Join(err, p.Close())
 }
 
-// readWinners reads the keys that the guarded statements return.
+// readWinners reads the keys that the guarded statements return, and the rest of
+// what a consume does.
 func readWinners(p *pgconn.Pipeline, batch []*op) error {
 	for {
 		results, err := p.GetResults()
@@ -142,8 +143,12 @@ func readWinners(p *pgconn.Pipeline, batch []*op) error {
 		for reader.NextRow() {
 			id := verify.ID(binary.BigEndian.Uint64(reader.Values()[0]))
 			i, found := slices.BinarySearchFunc(batch, id, func(o *op, id verify.ID) int { return cmp.Compare(o.id, id) })
-			if found {
-				batch[i].won = true
+			if !found {
+				continue
+			}
+			batch[i].won = true
+			if w, ok := batch[i].write.(*consume); ok {
+				w.read(reader.Values())
 			}
 		}
 		if _, err := reader.Close(); err != nil {

@@ -30,11 +30,6 @@ func (f *fields) int16() int {
 	return 0
 }
 
-func (f *fields) bool() bool {
-	v := f.next()
-	return len(v) == 1 && v[0] != 0
-}
-
 func (f *fields) text() string { return string(f.next()) }
 
 func (f *fields) uuid() (u [16]byte) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/secret"
 	"holdfast/internal/verify"
 )
 
@@ -23,23 +24,38 @@ func (s *Store) guarded(ctx context.Context, w write) error {
 
 type consume struct {
 	id    verify.ID
+	link  secret.Digest
 	click verify.Click
+	v     verify.Verification // what the committer read, where it won
 }
 
 func (*consume) verb() verb       { return verbConsume }
 func (w *consume) key() verify.ID { return w.id }
 
 func (w *consume) fill(r *rows) {
+	r.bytes(w.link[:]) // as Create writes it
 	r.time(w.click.At)
 	r.addr(w.click.Addr)
 	r.digest(w.click.Browser)
 	r.text(w.click.Carrier)
-	r.bool(w.click.IPMatch)
 }
 
-// Consume writes the one click that a link has.
-func (s *Store) Consume(ctx context.Context, id verify.ID, click verify.Click) error {
-	return s.guarded(ctx, &consume{id: id, click: click})
+// read reads what the statement returns of a link that w has confirmed.
+func (w *consume) read(f fields) {
+	w.v = readVerification(&f)
+	w.v.Track = verify.Track{Delivery: verify.DeliveryState(f.int16())}.Clicked(w.click)
+}
+
+// Consume proves the link, writes the one click that it has and reads all of the
+// verification.
+func (s *Store) Consume(ctx context.Context, id verify.ID, link secret.Digest, click verify.Click) (verify.Verification, error) {
+	// What is returned is what a later read finds.
+	click.At, click.Addr = click.At.Truncate(time.Microsecond).UTC(), click.Addr.WithZone("")
+	w := &consume{id: id, link: link, click: click}
+	if err := s.guarded(ctx, w); err != nil {
+		return verify.Verification{}, err // w is still the committer's where ctx has ended
+	}
+	return w.v, nil
 }
 
 type deny struct {

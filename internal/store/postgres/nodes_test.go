@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -41,12 +42,15 @@ func TestTwoNodesOneClick(t *testing.T) {
 		var mu sync.Mutex
 		var winners []int
 		together(16, func(i int) {
-			click := verify.Click{At: time.Now(), Addr: netip.MustParseAddr("198.51.100.7"), Browser: secret.Digest{byte(i), 1}}
-			err := nodes[i%2].Consume(t.Context(), id, click)
+			click := verify.Click{At: time.Now(), Addr: netip.MustParseAddr("fe80::7%eth0"), Browser: secret.Digest{byte(i), 1}, Carrier: "north"}
+			v, err := nodes[i%2].Consume(t.Context(), id, linkOf(id), click)
 			if err != nil && !errors.Is(err, verify.ErrConflict) {
 				t.Error(err)
 			}
 			if err == nil {
+				if now, err := nodes[i%2].Verification(t.Context(), id); err != nil || !reflect.DeepEqual(v, now) {
+					t.Errorf("the winner got\n%+v and then\n%+v, %v", v, now, err)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				winners = append(winners, i)
@@ -149,8 +153,8 @@ func TestOneVerificationManyWrites(t *testing.T) {
 			}
 			return
 		}
-		if err := s.Consume(t.Context(), id, verify.Click{At: now}); err != nil {
-			t.Error(err)
+		if v, err := s.Consume(t.Context(), id, linkOf(id), verify.Click{At: now}); err != nil || v.ID != id {
+			t.Errorf("the click on %d got %d, %v", id, v.ID, err)
 		}
 		for _, err := range []error{s.ClaimAnswer(t.Context(), id, now), s.ReleaseAnswer(t.Context(), id), s.Complete(t.Context(), id, verify.Outcome{At: now})} {
 			if err != nil {

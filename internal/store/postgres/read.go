@@ -14,15 +14,20 @@ import (
 	"holdfast/internal/verify"
 )
 
-// selectVerifications has its columns in the order in which readVerification
-// reads them.
+// What never changes of a verification, and its track, have their columns in the
+// order in which readVerification and readTrack read them.
+const (
+	verificationColumns = `v.id, v.client_id, v.segments, v.created_at, v.request_id, v.session_id, v.phone, v.country, v.target_url,
+		v.source_addr, v.text, v.link, v.link_sealed, t.expires_at`
+	trackColumns = `t.link, t.delivery, t.match, t.clicked_at, t.answered_at, t.ended_at, t.click_addr, t.browser, t.carrier,
+		array_to_string(t.reasons, ','), t.vfp`
+)
+
 var selectVerifications = statement{"verifications", `
-	SELECT v.id, v.client_id, v.segments, v.created_at, v.request_id, v.session_id, v.phone, v.country, v.target_url, v.source_addr,
-		v.text, v.link, v.link_sealed, t.expires_at, t.link, t.delivery, t.match, t.ip_match, t.clicked_at, t.answered_at,
-		t.ended_at, t.click_addr, t.browser, t.carrier, array_to_string(t.reasons, ','), t.vfp
+	SELECT ` + verificationColumns + `, ` + trackColumns + `
 	FROM verifications v JOIN tracks t ON t.id = v.id WHERE v.id = ANY ($1::bigint[]) AND t.id = ANY ($1)`}
 
-func readVerification(f fields) (v verify.Verification) {
+func readVerification(f *fields) (v verify.Verification) {
 	v.ID = verify.ID(f.int64())
 	v.ClientID = verify.ClientID(f.int64())
 	v.Segments = f.int16()
@@ -37,11 +42,13 @@ func readVerification(f fields) (v verify.Verification) {
 	v.Link = f.digest()
 	v.LinkSealed = f.bytes()
 	v.ExpiresAt = f.time()
-	t := &v.Track
+	return v
+}
+
+func readTrack(f *fields) (t verify.Track) {
 	t.Link = verify.LinkState(f.int16())
 	t.Delivery = verify.DeliveryState(f.int16())
 	t.Match = verify.PhoneMatch(f.int16())
-	t.IPMatch = f.bool()
 	t.ClickedAt = f.time()
 	t.AnsweredAt = f.time()
 	t.EndedAt = f.time()
@@ -54,7 +61,7 @@ func readVerification(f fields) (v verify.Verification) {
 		}
 	}
 	t.VFP = f.digest()
-	return v
+	return t
 }
 
 // lookup is a verification on its way through a reader.
@@ -138,7 +145,9 @@ func (r *reader) send(ctx context.Context, conn *pgconn.PgConn, batch []*lookup)
 	}
 	result := conn.ExecPrepared(ctx, selectVerifications.name, r.keys.params(), binaryFormat, binaryFormat)
 	for result.NextRow() {
-		v := readVerification(result.Values())
+		f := fields(result.Values())
+		v := readVerification(&f)
+		v.Track = readTrack(&f)
 		i, _ := slices.BinarySearchFunc(batch, v.ID, byID)
 		for ; i < len(batch) && batch[i].id == v.ID; i++ { // the same may be wanted by several
 			batch[i].v, batch[i].found = v, true

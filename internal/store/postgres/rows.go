@@ -77,13 +77,6 @@ func (r *rows) int16(v int) {
 	binary.BigEndian.PutUint16(r.element(pgtype.Int2OID, 2), uint16(v))
 }
 
-func (r *rows) bool(v bool) {
-	b := r.element(pgtype.BoolOID, 1)
-	if v {
-		b[0] = 1
-	}
-}
-
 func (r *rows) text(v string) { copy(r.element(pgtype.TextOID, len(v)), v) }
 
 func (r *rows) uuid(v [16]byte) { copy(r.element(pgtype.UUIDOID, 16), v[:]) }

@@ -24,10 +24,10 @@ const (
 
 // statement writes any number of rows. Its parameters are arrays of equal
 // length, the first of them the keys. The guarded ones return the keys of the
-// rows that they changed.
+// rows that they changed, as the first column.
 type statement struct{ name, sql string }
 
-// fromTracks meets the tracks with their new values; see committerConfig.
+// fromTracks meets the tracks with their new values; see openLine.
 const fromTracks = ` WHERE t.id = ANY ($1) AND t.id = u.id `
 
 var statements = [verbs]statement{
@@ -45,10 +45,14 @@ var statements = [verbs]statement{
 		)
 		INSERT INTO tracks (id, expires_at, due_at, node) SELECT id, expires_at, due_at, node FROM u`},
 
+	// The link is proved against what never changes, which comes back: the caller
+	// needs no read of its own. Of a pending link's track, only the delivery is news.
 	verbConsume: {"consume", fmt.Sprintf(`
-		UPDATE tracks t SET link = %d, clicked_at = u.at, click_addr = u.addr, browser = u.browser, carrier = u.carrier, ip_match = u.ip_match
-		FROM unnest($1::bigint[], $2::timestamptz[], $3::inet[], $4::bytea[], $5::text[], $6::boolean[]) AS u (id, at, addr, browser, carrier, ip_match)`+
-		fromTracks+`AND t.link = %d AND t.expires_at > u.at RETURNING t.id`, verify.Consume.To(), verify.Consume.From())},
+		UPDATE tracks t SET link = %d, clicked_at = u.at, click_addr = u.addr, browser = u.browser, carrier = u.carrier
+		FROM unnest($1::bigint[], $2::bytea[], $3::timestamptz[], $4::inet[], $5::bytea[], $6::text[]) AS u (id, link, at, addr, browser, carrier),
+			verifications v`+
+		fromTracks+`AND v.id = ANY ($1) AND v.id = u.id AND v.link = u.link AND t.link = %d AND t.expires_at > u.at
+		RETURNING `+verificationColumns+`, t.delivery`, verify.Consume.To(), verify.Consume.From())},
 
 	verbDeny: {"deny", fmt.Sprintf(`
 		UPDATE tracks t SET link = %d, ended_at = u.at

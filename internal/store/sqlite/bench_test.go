@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/secret"
+
 	"holdfast/internal/phone"
 	"holdfast/internal/store/sqlite"
 	"holdfast/internal/tenant"
@@ -99,7 +101,8 @@ func BenchmarkStoreJourney(b *testing.B) {
 		}
 		for _, step := range []func() error{
 			func() error {
-				return s.Consume(b.Context(), id, verify.Click{At: time.Now(), Addr: netip.MustParseAddr("203.0.113.9"), Carrier: "north"})
+				_, err := s.Consume(b.Context(), id, secret.Digest{1}, verify.Click{At: time.Now(), Addr: netip.MustParseAddr("203.0.113.9"), Carrier: "north"})
+				return err
 			},
 			func() error { return s.ClaimAnswer(b.Context(), id, time.Now()) },
 			func() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"holdfast/internal/secret"
 	"holdfast/internal/verify"
 )
 
@@ -16,7 +17,7 @@ func moveLink(event verify.LinkEvent, set, guard string) query {
 
 var (
 	consume = moveLink(verify.Consume,
-		`, clicked_at = ?, click_addr = ?, browser = ?, carrier = ?, ip_match = ?`, ` AND expires_at > ?`)
+		`, clicked_at = ?, click_addr = ?, browser = ?, carrier = ?`, ` AND expires_at > ?`)
 	deny     = moveLink(verify.Deny, `, ended_at = ?`, ` AND expires_at > ?`)
 	complete = moveLink(verify.Complete, `, ended_at = ?, match = ?, reasons = ?, vfp = ?`, ``)
 
@@ -52,10 +53,31 @@ func (c *conn) refused(id verify.ID) error {
 	}
 }
 
-// Consume confirms the link, once, before it expires.
-func (s *Store) Consume(ctx context.Context, id verify.ID, c verify.Click) error {
-	at := micros(c.At)
-	return s.guarded(ctx, id, consume, at, addrBytes(c.Addr), optionalDigest(c.Browser), optionalText(c.Carrier), boolean(c.IPMatch), int64(id), at)
+// Consume proves the link and confirms it, once, before it expires. The row is
+// read inside the write: its caller needs it next, and a read of its own would
+// cost more than this one.
+func (s *Store) Consume(ctx context.Context, id verify.ID, link secret.Digest, c verify.Click) (verify.Verification, error) {
+	c.At = c.At.UTC().Truncate(time.Microsecond)
+	var v verify.Verification
+	err := s.write(ctx, func(db *conn) (err error) {
+		if v, err = db.verification(id); err != nil {
+			return err
+		}
+		if !v.Link.Equal(link) {
+			return verify.ErrConflict
+		}
+		at := micros(c.At)
+		changed, err := db.exec(consume, at, addrBytes(c.Addr), optionalDigest(c.Browser), optionalText(c.Carrier), int64(id), at)
+		if err == nil && changed == 0 {
+			err = verify.ErrConflict
+		}
+		return err
+	})
+	if err != nil {
+		return verify.Verification{}, err
+	}
+	v.Track = v.Track.Clicked(c)
+	return v, nil
 }
 
 // Deny ends a link that was not confirmed and has not expired.

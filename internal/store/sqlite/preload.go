@@ -21,8 +21,8 @@ var (
 			'https://app.example.com/return?session=' || i, randomblob(4), '', 1, randomblob(32), randomblob(32),
 			?4 - i * 1000, ?4 - i * 1000 + 300000000 FROM series`)
 	preloadTracks = prepared(series + fmt.Sprintf(`INSERT INTO tracks
-		(id, link, delivery, expires_at, node, due_at, clicked_at, click_addr, browser, carrier, ip_match, answered_at, ended_at, match, vfp)
-		SELECT ?1 - i * ?5, %d, %d, ?4 - i * 1000 + 300000000, 0, ?4 - i * 1000, ?4 - i * 1000, randomblob(4), randomblob(32), 'preloaded', 0,
+		(id, link, delivery, expires_at, node, due_at, clicked_at, click_addr, browser, carrier, answered_at, ended_at, match, vfp)
+		SELECT ?1 - i * ?5, %d, %d, ?4 - i * 1000 + 300000000, 0, ?4 - i * 1000, ?4 - i * 1000, randomblob(4), randomblob(32), 'preloaded',
 			?4 - i * 1000, ?4 - i * 1000, %d, randomblob(32) FROM series`, verify.LinkCompleted, verify.Delivered, verify.MatchTrue))
 	preloadAttempts = prepared(series + fmt.Sprintf(`INSERT INTO attempts (id, n, gateway, begun_at, ended_at, result, provider_id)
 		SELECT ?1 - i * ?5, 1, 'preloaded', ?4 - i * 1000, ?4 - i * 1000, %d, hex(randomblob(16)) FROM series`, verify.AttemptAccepted))

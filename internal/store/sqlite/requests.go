@@ -80,18 +80,23 @@ func (c *conn) create(v *verify.Verification, lease verify.Lease) error {
 
 var verificationByID = prepared(`SELECT
 		v.client_id, v.request_id, v.session_id, v.phone, v.country, v.target_url, v.source_addr, v.text, v.segments, v.link, v.link_sealed, v.created_at, v.expires_at,
-		t.link, t.delivery, t.clicked_at, t.click_addr, t.browser, t.carrier, t.ip_match, t.answered_at, t.ended_at, t.match, t.reasons, t.vfp
+		t.link, t.delivery, t.clicked_at, t.click_addr, t.browser, t.carrier, t.answered_at, t.ended_at, t.match, t.reasons, t.vfp
 	FROM verifications v JOIN tracks t ON t.id = v.id WHERE v.id = ?`)
 
 // Verification reads all of a verification, its track included.
 func (s *Store) Verification(ctx context.Context, id verify.ID) (v verify.Verification, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		found, err := db.one(verificationByID, func(r *row) { v = scanVerification(id, r) }, int64(id))
-		if err == nil && !found {
-			return verify.ErrNotFound
-		}
+	err = s.read(ctx, func(db *conn) (err error) {
+		v, err = db.verification(id)
 		return err
 	})
+	return v, err
+}
+
+func (c *conn) verification(id verify.ID) (v verify.Verification, err error) {
+	found, err := c.one(verificationByID, func(r *row) { v = scanVerification(id, r) }, int64(id))
+	if err == nil && !found {
+		err = verify.ErrNotFound
+	}
 	return v, err
 }
 
@@ -117,7 +122,6 @@ func scanVerification(id verify.ID, r *row) verify.Verification {
 			ClickAddr:  r.addr(),
 			Browser:    r.digest(),
 			Carrier:    r.text(),
-			IPMatch:    r.bool(),
 			AnsweredAt: r.time(),
 			EndedAt:    r.time(),
 			Match:      verify.PhoneMatch(r.int()),

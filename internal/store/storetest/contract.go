@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"holdfast/internal/secret"
 	"holdfast/internal/tenant"
 	"holdfast/internal/verify"
 )
@@ -66,9 +67,11 @@ type Store interface {
 	// Verification reads all of a verification, its track included.
 	Verification(ctx context.Context, id verify.ID) (verify.Verification, error)
 
-	// Consume is guarded by verify.Consume.From and by the link's expiry: click.At
-	// must be before it. Of any number of concurrent calls one succeeds.
-	Consume(ctx context.Context, id verify.ID, click verify.Click) error
+	// Consume proves the link and confirms it, in one write: it is guarded by
+	// link, which must be the row's, by verify.Consume.From and by the link's
+	// expiry: click.At must be before it. Of any number of concurrent calls one
+	// succeeds, and gets the verification with the click in its track.
+	Consume(ctx context.Context, id verify.ID, link secret.Digest, click verify.Click) (verify.Verification, error)
 	// Deny is guarded by verify.Deny.From and by the link's expiry.
 	Deny(ctx context.Context, id verify.ID, at time.Time) error
 	// ClaimAnswer sets AnsweredAt, guarded: consumed, not yet claimed, clicked

@@ -23,7 +23,7 @@ func testNotFound(t *testing.T, w *world) {
 		"Token":            errOf(w.Token(ctx, 999)),
 		"RevokeToken":      w.RevokeToken(ctx, 999, start),
 		"Verification":     errOf(w.Verification(ctx, none)),
-		"Consume":          w.Consume(ctx, none, verify.Click{At: later}),
+		"Consume":          consume(w, t, none, verify.Click{At: later}),
 		"Deny":             w.Deny(ctx, none, later),
 		"ClaimAnswer":      w.ClaimAnswer(ctx, none, later),
 		"ReleaseAnswer":    w.ReleaseAnswer(ctx, none),

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"holdfast/internal/secret"
 	"holdfast/internal/verify"
 )
@@ -16,7 +18,7 @@ type step func(s Store, t failer, id verify.ID) error
 
 // linkWrites are all writes to a link, at a moment when each is in time.
 var linkWrites = map[string]step{
-	"Consume": func(s Store, t failer, id verify.ID) error { return s.Consume(t.Context(), id, click(id)) },
+	"Consume": func(s Store, t failer, id verify.ID) error { return consume(s, t, id, click(id)) },
 	"Deny":    func(s Store, t failer, id verify.ID) error { return s.Deny(t.Context(), id, start.Add(time.Second)) },
 	"ClaimAnswer": func(s Store, t failer, id verify.ID) error {
 		return s.ClaimAnswer(t.Context(), id, start.Add(2*time.Second))
@@ -25,10 +27,18 @@ var linkWrites = map[string]step{
 	"Complete":      func(s Store, t failer, id verify.ID) error { return s.Complete(t.Context(), id, outcome(id)) },
 }
 
+// consume confirms a link of the suite's own.
+func consume(s Store, t failer, id verify.ID, c verify.Click) error {
+	_, err := s.Consume(t.Context(), id, linkOf(id), c)
+	return err
+}
+
+func linkOf(id verify.ID) secret.Digest { return digest(int64(id), "link") }
+
 func click(id verify.ID) verify.Click {
 	return verify.Click{
 		At: start.Add(time.Second), Addr: netip.MustParseAddr("198.51.100.7"),
-		Browser: digest(int64(id), "browser"), Carrier: "north", IPMatch: true,
+		Browser: digest(int64(id), "browser"), Carrier: "north",
 	}
 }
 
@@ -72,7 +82,7 @@ func testLinkTimes(t *testing.T, w *world) {
 	const tick = time.Microsecond
 	clicked := start.Add(time.Second)
 	consume := func(at time.Time) step {
-		return func(s Store, t failer, id verify.ID) error { return s.Consume(t.Context(), id, verify.Click{At: at}) }
+		return func(s Store, t failer, id verify.ID) error { return consume(s, t, id, verify.Click{At: at}) }
 	}
 	deny := func(at time.Time) step {
 		return func(s Store, t failer, id verify.ID) error { return s.Deny(t.Context(), id, at) }
@@ -112,7 +122,6 @@ func testTrackFields(t *testing.T, w *world) {
 		{At: start},
 		{At: start, Addr: netip.MustParseAddr("2001:db8:1:2::3")},
 		{At: start, Addr: netip.MustParseAddr("255.255.255.255"), Browser: digest(1, "b"), Carrier: "Nörd"},
-		{At: start, IPMatch: true},
 	}
 	outcomes := []verify.Outcome{
 		{At: start.Add(time.Second)},
@@ -124,10 +133,48 @@ func testTrackFields(t *testing.T, w *world) {
 	for _, c := range clicks {
 		for _, o := range outcomes {
 			id := w.create(t)
-			w.do(t, "Consume", func(s Store) error { return s.Consume(t.Context(), id, c) })
+			w.do(t, "Consume", func(s Store) error { return consume(s, t, id, c) })
 			w.check(t, id)
 			w.do(t, "Complete", func(s Store) error { return s.Complete(t.Context(), id, o) })
 			w.check(t, id)
 		}
+	}
+}
+
+// testConsumeProves: the link's secret is a part of the guard, and who passes it
+// gets the verification as a read would give it.
+func testConsumeProves(t *testing.T, w *world) {
+	for _, before := range [][]string{{}, {"Deny"}} {
+		id := w.create(t)
+		for _, name := range before {
+			w.do(t, name, func(s Store) error { return linkWrites[name](s, t, id) })
+		}
+		for name, link := range map[string]secret.Digest{"another link's": linkOf(id + 1), "none": {}} {
+			w.do(t, "Consume with "+name, func(s Store) error {
+				v, err := s.Consume(t.Context(), id, link, click(id))
+				if err != nil && v.ID != 0 {
+					t.Error("a refused confirmation returned a verification")
+				}
+				return err
+			})
+			w.check(t, id)
+		}
+	}
+	id := w.create(t)
+	w.do(t, "RecordReceipt", func(s Store) error {
+		_, err := s.RecordReceipt(t.Context(), id, verify.ReceiptArrived, "", start)
+		return err
+	})
+	var got verify.Verification
+	w.do(t, "Consume", func(s Store) (err error) {
+		got, err = s.Consume(t.Context(), id, linkOf(id), click(id))
+		return err
+	})
+	want, err := w.Verification(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, exactly); diff != "" {
+		t.Errorf("Consume returned another verification than a read (-read +got):\n%s", diff)
 	}
 }

@@ -103,10 +103,21 @@ func (m *model) moveLink(id verify.ID, event verify.LinkEvent, at time.Time, wri
 	})
 }
 
-func (m *model) Consume(_ context.Context, id verify.ID, c verify.Click) error {
-	return m.moveLink(id, verify.Consume, c.At, func(t *verify.Track) {
-		t.ClickedAt, t.ClickAddr, t.Browser, t.Carrier, t.IPMatch = kept(c.At), c.Addr, c.Browser, c.Carrier, c.IPMatch
+func (m *model) Consume(ctx context.Context, id verify.ID, link secret.Digest, c verify.Click) (verify.Verification, error) {
+	c.At = kept(c.At)
+	err := m.change(id, func(row *modelRow) error {
+		if row.v.Link != link {
+			return verify.ErrConflict
+		}
+		return nil
 	})
+	if err == nil {
+		err = m.moveLink(id, verify.Consume, c.At, func(t *verify.Track) { *t = t.Clicked(c) })
+	}
+	if err != nil {
+		return verify.Verification{}, err
+	}
+	return m.Verification(ctx, id)
 }
 
 func (m *model) Deny(_ context.Context, id verify.ID, at time.Time) error {

@@ -117,14 +117,21 @@ func (r *random) digest(t *rapid.T) (d secret.Digest) {
 }
 
 func (r *random) consume(t *rapid.T) {
-	id, c := r.id(t), verify.Click{At: r.tick(t), Browser: r.digest(t), IPMatch: rapid.Bool().Draw(t, "ip match")}
+	id, c := r.id(t), verify.Click{At: r.tick(t), Browser: r.digest(t)}
 	c.Carrier = rapid.SampledFrom([]string{"", "north"}).Draw(t, "carrier")
 	if raw := rapid.SliceOfN(rapid.Byte(), 0, 16).Draw(t, "address"); len(raw) >= 4 && len(raw) < 16 {
 		c.Addr, _ = netip.AddrFromSlice(raw[:4])
 	} else if len(raw) == 16 && raw[0] != 0 { // no IPv4-mapped ones
 		c.Addr, _ = netip.AddrFromSlice(raw)
 	}
-	r.do(t, "Consume", func(s Store) error { return s.Consume(t.Context(), id, c) })
+	link := linkOf(id)
+	if rapid.IntRange(0, 9).Draw(t, "another link") == 0 {
+		link = r.digest(t)
+	}
+	r.do(t, "Consume", func(s Store) error {
+		_, err := s.Consume(t.Context(), id, link, c)
+		return err
+	})
 }
 
 func (r *random) deny(t *rapid.T) {

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"TracksKeepEveryField", testTrackFields},
 		{"LinkGuards", testLinkGuards},
 		{"LinkTimes", testLinkTimes},
+		{"ConsumeProves", testConsumeProves},
 		{"AttemptGuards", testAttemptGuards},
 		{"AttemptEnds", testAttemptEnds},
 		{"Receipts", testReceipts},

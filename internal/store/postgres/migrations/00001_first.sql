@@ -36,7 +36,6 @@ CREATE TABLE tracks (
     link         smallint    NOT NULL DEFAULT 0,
     delivery     smallint    NOT NULL DEFAULT 0,
     match        smallint    NOT NULL DEFAULT 0,
-    ip_match     boolean     NOT NULL DEFAULT false,
     clicked_at   timestamptz,
     answered_at  timestamptz,
     ended_at     timestamptz,

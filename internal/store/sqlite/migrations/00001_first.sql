@@ -64,7 +64,6 @@ CREATE TABLE tracks (
     click_addr   BLOB,
     browser      BLOB, -- digest
     carrier      TEXT,
-    ip_match     INTEGER,
     answered_at  INTEGER,
     ended_at     INTEGER,
     match        INTEGER,
