@@ -25,9 +25,10 @@ type Clock struct {
 }
 
 // NewClock starts at a moment in 2026.
-func NewClock() *Clock {
-	return &Clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-}
+func NewClock() *Clock { return ClockAt(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)) }
+
+// ClockAt starts at t.
+func ClockAt(t time.Time) *Clock { return &Clock{now: t} }
 
 // Now returns the clock's time.
 func (c *Clock) Now() time.Time {

@@ -106,18 +106,18 @@ func TestDiscoveryDownThenUp(t *testing.T) {
 	}
 	begin("down", false, 1)
 	begin("at once again", false, 1)
-	w.clock.move(firstRetry)
+	w.clock.Advance(firstRetry)
 	begin("after the first back-off", false, 2)
-	w.clock.move(firstRetry)
+	w.clock.Advance(firstRetry)
 	begin("the second is longer", false, 2)
 	for range 10 {
-		w.clock.move(lastRetry)
+		w.clock.Advance(lastRetry)
 		_, _ = c.Begin(t.Context(), journey())
 	}
 	s.down.Store(false)
 	asked := s.asked.Load()
 	begin("before the longest back-off has passed", false, asked)
-	w.clock.move(lastRetry)
+	w.clock.Advance(lastRetry)
 	begin("up", true, asked+1)
 	begin("known", true, asked+1)
 
@@ -175,7 +175,7 @@ func TestStaleEndpointsAreUsed(t *testing.T) {
 	begin()
 	first := c.dir.known.Load()
 	s.down.Store(true)
-	w.clock.move(time.Hour)
+	w.clock.Advance(time.Hour)
 	begin()
 	landed()
 	begin()
@@ -183,7 +183,7 @@ func TestStaleEndpointsAreUsed(t *testing.T) {
 		t.Errorf("asked %d times; the endpoints from before are gone: %v", n, c.dir.known.Load() != first)
 	}
 	s.down.Store(false)
-	w.clock.move(firstRetry)
+	w.clock.Advance(firstRetry)
 	begin()
 	landed()
 	begin()

@@ -96,11 +96,11 @@ func TestRotation(t *testing.T) {
 	if signs("a new key, not yet noticed", 1) != first {
 		t.Error("another key signs")
 	}
-	w.clock.move(time.Minute)
+	w.clock.Advance(time.Minute)
 	if signs("a new key, published", 2) != first {
 		t.Error("the new key signs before carriers can know it")
 	}
-	w.clock.move(24 * time.Hour)
+	w.clock.Advance(24 * time.Hour)
 	second := signs("after the overlap", 2)
 	if second == first {
 		t.Error("the old key still signs")
@@ -108,7 +108,7 @@ func TestRotation(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.folder, "first.pem")); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.move(time.Minute)
+	w.clock.Advance(time.Minute)
 	if signs("the old key removed", 1) != second {
 		t.Error("another key signs")
 	}
@@ -131,7 +131,7 @@ func TestKeysOfTheSameAge(t *testing.T) {
 	if key, _ := w.keys.signing(""); key.id != ids[0] {
 		t.Error("the newer name signs at once")
 	}
-	w.clock.move(24 * time.Hour)
+	w.clock.Advance(24 * time.Hour)
 	if key, _ := w.keys.signing(""); key.id != ids[1] {
 		t.Error("the older name signs for ever")
 	}
@@ -224,7 +224,7 @@ func TestBrokenKeysKeepTheOldOnes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(w.folder, "half.pem"), []byte("-----BEGIN PRIV"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.move(time.Minute)
+	w.clock.Advance(time.Minute)
 	if after, err := w.keys.signing(""); err != nil || after.id != before.id {
 		t.Errorf("signs with %q, %v", after.id, err)
 	}

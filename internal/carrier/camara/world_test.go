@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,30 +16,13 @@ import (
 	"holdfast/internal/carrier"
 	"holdfast/internal/phone"
 	"holdfast/internal/sim/operator"
+	"holdfast/internal/testkit"
 )
 
 const (
 	ours     = "+14155550123"
 	redirect = "https://holdfast.example/carrier/sim/callback"
 )
-
-// clock moves only by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // sim is the phone in the test's hand.
 type sim struct {
@@ -53,7 +35,7 @@ func (s *sim) Line(*http.Request) (string, bool) { return s.number, !s.wifi }
 // world is an operator on a socket, our keys on another, and a phone.
 type world struct {
 	t        *testing.T
-	clock    *clock
+	clock    *testkit.Clock
 	sim      sim
 	folder   string // of our keys
 	keys     *Keys
@@ -70,7 +52,7 @@ type faults map[operator.Step]operator.Fault
 func newWorld(t *testing.T, f faults, change ...func(*world)) *world {
 	t.Helper()
 	w := &world{
-		t: t, clock: &clock{now: time.Now()}, sim: sim{number: ours}, folder: t.TempDir(),
+		t: t, clock: testkit.ClockAt(time.Now()), sim: sim{number: ours}, folder: t.TempDir(),
 		browse: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	if err := GenerateKey(filepath.Join(w.folder, "first.pem")); err != nil {

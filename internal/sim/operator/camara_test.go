@@ -97,7 +97,7 @@ func TestPhoneNumberVerify(t *testing.T) {
 		"phone_number_verify_401.2_expired_access_token": func(t *testing.T) {
 			w := newWorld(t)
 			token := w.accessToken(bothUses)
-			w.clock.move(5 * time.Minute)
+			w.clock.Advance(5 * time.Minute)
 			isError(t, w.call("POST", "/verify", token, phoneNumber(ours)), 401, "UNAUTHENTICATED")
 		},
 		"phone_number_verify_401.3_invalid_access_token": func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestPhoneNumberShare(t *testing.T) {
 		"phone_number_verify_401.2_expired_access_token": func(t *testing.T) {
 			w := newWorld(t)
 			token := w.accessToken(bothUses)
-			w.clock.move(5 * time.Minute)
+			w.clock.Advance(5 * time.Minute)
 			isError(t, w.call("GET", "/device-phone-number", token, ""), 401, "UNAUTHENTICATED")
 		},
 		"phone_number_verify_401.3_invalid_access_token": func(t *testing.T) {

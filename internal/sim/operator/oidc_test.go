@@ -238,7 +238,7 @@ func TestCodeExpires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	code := w.code()
-	w.clock.move(time.Minute)
+	w.clock.Advance(time.Minute)
 	if a := w.token(w.tokenForm(code)); a.body["error"] != "invalid_grant" {
 		t.Errorf("got %d %s", a.status, a.text)
 	}
@@ -282,7 +282,7 @@ func TestClientKeysAreFetched(t *testing.T) {
 	w.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	w.kid = "key-2"
 	expect("a new key at once", 401, 1)
-	w.clock.move(2 * time.Second)
+	w.clock.Advance(2 * time.Second)
 	expect("a new key", 200, 2)
 }
 

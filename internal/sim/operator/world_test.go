@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"holdfast/internal/sim/operator"
+	"holdfast/internal/testkit"
 )
 
 const (
@@ -43,29 +43,11 @@ func (lines) Line(r *http.Request) (string, bool) {
 	return r.Header.Get("Sim"), r.Header.Get("Network") == "cellular"
 }
 
-// clock moves only by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // world is an operator on a socket, one client of it, and a phone.
 type world struct {
 	t      *testing.T
 	issuer string
-	clock  *clock
+	clock  *testkit.Clock
 	key    crypto.Signer
 	alg    jose.SignatureAlgorithm
 	kid    string
@@ -79,7 +61,7 @@ type option func(*operator.Config, *world)
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
 	w := &world{
-		t: t, clock: &clock{now: time.Now()}, alg: jose.ES256, kid: "key-1", sim: ours, net: "cellular",
+		t: t, clock: testkit.ClockAt(time.Now()), alg: jose.ES256, kid: "key-1", sim: ours, net: "cellular",
 		browse: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	w.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
